@@ -1,0 +1,162 @@
+-- Tenants, the session's tenant, and time partitions. Runs as mds_owner; the roles and the two schemas exist already.
+-- migrate:up
+create table store.tenants (
+  id uuid primary key default gen_random_uuid(),
+  slug text not null unique constraint slug_form check (slug ~ '^[a-z0-9][a-z0-9_-]{0,62}$'),
+  name text not null constraint name_text check (char_length(name) between 1 and 200 and name !~ '[[:cntrl:]]'),
+  state text not null default 'active' constraint state_known check (state in ('active', 'deleting')),
+  created_at timestamptz not null default now()
+);
+insert into store.tenants (slug, name) values ('default', 'Default');
+
+-- Logins that are bound to one tenant, whatever they set.
+create table store.role_tenants (
+  role_name name primary key,
+  tenant_id uuid not null references store.tenants (id)
+);
+
+create table store.settings (
+  name text primary key,
+  value text not null
+);
+
+-- The session's tenant, or null. A bound login always has its own; a setting is no credential, so it counts for
+-- members of mds_app only. The pattern is tested before the cast: after a local setting ends it is '', not null.
+create function store.current_tenant() returns uuid
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  tenant uuid;
+  wanted text := current_setting('app.tenant_id', true);
+begin
+  select r.tenant_id into tenant from store.role_tenants r where r.role_name = session_user;
+  if not found then
+    if wanted ~ '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'
+      and pg_has_role(session_user, 'mds_app', 'member')
+    then
+      tenant := wanted::uuid;
+    end if;
+  end if;
+  return (select t.id from store.tenants t where t.id = tenant and t.state = 'active');
+end $$;
+
+create function store.require_tenant() returns uuid
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  tenant uuid := store.current_tenant();
+begin
+  if tenant is null then
+    raise exception 'This session has no tenant that may write.' using errcode = '42501';
+  end if;
+  return tenant;
+end $$;
+
+-- A tenant's id by slug or id; null when there is none.
+create function mds.tenant_id(slug_or_id text) returns uuid
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+  select t.id from store.tenants t where (t.slug = slug_or_id or t.id::text = slug_or_id) and t.state = 'active'
+$$;
+
+create function mds.create_tenant(slug text, name text) returns uuid
+language sql security definer set search_path = pg_catalog, pg_temp as $$
+  insert into store.tenants (slug, name) values (create_tenant.slug, create_tenant.name) returning id
+$$;
+
+create function mds.list_tenants() returns table (id uuid, slug text, name text, state text, created_at timestamptz)
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+  select t.id, t.slug, t.name, t.state, t.created_at from store.tenants t order by t.slug collate "C"
+$$;
+
+-- True when the tenant exists.
+create function mds.rename_tenant(slug_or_id text, new_slug text, new_name text) returns boolean
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  update store.tenants t set slug = coalesce(new_slug, t.slug), name = coalesce(new_name, t.name)
+  where t.slug = slug_or_id or t.id::text = slug_or_id;
+  return found;
+end $$;
+
+create function mds.seed() returns void
+language sql security definer set search_path = pg_catalog, pg_temp as $$
+  insert into store.tenants (slug, name) values ('default', 'Default') on conflict (slug) do nothing
+$$;
+
+-- Attached time partitions of a dataset, read from the catalog.
+create function store.partitions(dataset text) returns table (partition_name text, range_start timestamptz, range_end timestamptz)
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+  select c.relname::text, bounds[1]::timestamptz, bounds[2]::timestamptz
+  from pg_inherits i
+  join pg_class c on c.oid = i.inhrelid
+  cross join lateral regexp_match(pg_get_expr(c.relpartbound, c.oid), 'FROM \(''(.+)''\) TO \(''(.+)''\)') as bounds
+  where i.inhparent = to_regclass(format('store.%I', dataset || '_data')) and not i.inhdetachpending
+$$;
+
+-- The starts that no attached partition covers.
+create function store.uncovered(dataset text, starts timestamptz[]) returns timestamptz[]
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select array(
+    select s from unnest(starts) s
+    where not exists (select from store.partitions(dataset) p where s >= p.range_start and s < p.range_end)
+    order by s
+  )
+$$;
+
+-- Makes the partitions that hold the given times and answers with their ranges, at most 64 new ones a call. A partition
+-- is made as a table of its own and then attached, which does not hold up writers; one maker at a time.
+create function mds.ensure_partitions(dataset text, times timestamptz[])
+returns table (range_start timestamptz, range_end timestamptz)
+language plpgsql security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' as $$
+#variable_conflict use_column
+declare
+  tenant uuid := store.require_tenant();
+  width text := (select s.value from store.settings s where s.name = 'partition_width.' || dataset);
+  parent text := dataset || '_data';
+  child text;
+  starts timestamptz[] := array(select distinct date_trunc(width, t) from unnest(times) t order by 1);
+  start_at timestamptz;
+begin
+  if width is null then
+    raise exception 'There is no dataset "%".', dataset using errcode = '22023';
+  end if;
+  if exists (select from unnest(times) t where t < '1900-01-01' or t > now() + interval '2 years 1 day') then
+    raise exception 'A time of this batch is outside 1900-01-01 to two years from now.' using errcode = 'MD002';
+  end if;
+  if cardinality(store.uncovered(dataset, starts)) > 0 then
+    perform pg_advisory_xact_lock(hashtext('mds.ensure_partitions'), hashtext(dataset));
+    starts := store.uncovered(dataset, starts);
+    if cardinality(starts) > 64 then
+      raise exception 'One call makes at most 64 partitions, not %.', cardinality(starts) using errcode = '22023';
+    end if;
+    foreach start_at in array starts loop
+      child := parent || to_char(start_at, case width when 'month' then '_YYYY_MM' else '_YYYY' end);
+      execute format('create table store.%I (like store.%I including all)', child, parent);
+      execute format('alter table store.%I attach partition store.%I for values from (%L) to (%L)',
+        parent, child, start_at, start_at + ('1 ' || width)::interval);
+    end loop;
+  end if;
+  return query
+    select p.range_start, p.range_end from store.partitions(dataset) p
+    where exists (select from unnest(times) t where t >= p.range_start and t < p.range_end);
+end $$;
+
+revoke execute on all functions in schema store, mds from public;
+grant usage on schema mds to mds_app, mds_admin, mds_reader;
+grant execute on function store.current_tenant() to mds_app, mds_reader;
+grant execute on function mds.tenant_id(text) to mds_app, mds_admin;
+grant execute on function mds.ensure_partitions(text, timestamptz[]) to mds_app;
+grant execute on function mds.create_tenant(text, text), mds.list_tenants(), mds.rename_tenant(text, text, text), mds.seed()
+  to mds_admin;
+
+-- migrate:down
+drop function mds.ensure_partitions(text, timestamptz[]);
+drop function mds.seed();
+drop function mds.rename_tenant(text, text, text);
+drop function mds.list_tenants();
+drop function mds.create_tenant(text, text);
+drop function mds.tenant_id(text);
+drop function store.uncovered(text, timestamptz[]);
+drop function store.partitions(text);
+drop function store.require_tenant();
+drop function store.current_tenant();
+drop table store.settings;
+drop table store.role_tenants;
+drop table store.tenants;

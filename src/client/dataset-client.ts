@@ -1,0 +1,54 @@
+/** One dataset of one tenant: upsert, read, readColumns and the list of series. */
+import type { TenantScope } from "../database/session.ts";
+import type { DatasetShape, InputRow, StoredRow } from "../datasets/dataset.ts";
+import { PartitionCache } from "./partition-cache.ts";
+import { readColumns, readRows, type WindowColumns } from "./read.ts";
+import { SeriesCache } from "./series-cache.ts";
+import { type RowSource, type UpsertOptions, type UpsertResult, upsertRows } from "./upsert.ts";
+import { findSeries, type ReadOptions, type Series, type WindowQuery } from "./window.ts";
+import type { WriteTarget } from "./write-batch.ts";
+
+export class DatasetClient<S extends DatasetShape> {
+  readonly #target: WriteTarget & { readonly dataset: S };
+
+  constructor(scope: TenantScope, dataset: S) {
+    this.#target = { scope, dataset, series: new SeriesCache(dataset), partitions: new PartitionCache(dataset.name) };
+  }
+
+  /** The dataset's definition. */
+  get dataset(): S {
+    return this.#target.dataset;
+  }
+
+  /**
+   * Writes what differs. Of two rows of one key the later one wins; an absent field keeps what is stored, an explicit
+   * null clears it. A row that cannot be stored is rejected and costs nothing else.
+   *
+   * @throws StoreError when the database cannot be written to; batches committed before stay, and
+   *   `details.written` has their counts. Repeating the call changes nothing that is stored already.
+   */
+  upsert(rows: RowSource<InputRow<S>>, options?: UpsertOptions): Promise<UpsertResult> {
+    return upsertRows(this.#target, rows, options);
+  }
+
+  /**
+   * The rows of a window in batches of at most 10,000, in one snapshot: series by series in the order of their
+   * dimensions, each in time order. Holds one connection until it ends; leaving the loop early gives it back.
+   */
+  read(query: WindowQuery<S>, options?: ReadOptions): AsyncGenerator<StoredRow<S>[]> {
+    return readRows(this.#target, query, options);
+  }
+
+  /** The rows of a window as typed arrays, ten million at most. */
+  readColumns(query: WindowQuery<S>, options?: ReadOptions): Promise<WindowColumns<S>> {
+    return readColumns(this.#target, query, options);
+  }
+
+  /** The tenant's series that match; `ignoreCase` also finds those spelt in another case. */
+  async series(
+    query: WindowQuery<S>,
+    options?: ReadOptions & { readonly ignoreCase?: boolean },
+  ): Promise<readonly Series<S>[]> {
+    return (await findSeries(this.#target, query, options)).map((one) => one.dimensions);
+  }
+}

@@ -1,0 +1,93 @@
+/**
+ * Opens the store for one tenant. A store owns its connections and nothing else: no timers, no files, nothing that
+ * outlives `close`.
+ */
+import { openPool, type Pool } from "../database/pool.ts";
+import { withRetry } from "../database/retry.ts";
+import { runAsRole } from "../database/session.ts";
+import { StoreError } from "../errors/store-error.ts";
+import { BarsClient } from "./bars-client.ts";
+
+export interface StoreOptions {
+  /** `postgres://…`; the login must be a member of mds_app. */
+  readonly url: string;
+  /** Slug or UUID; `default` unless given. */
+  readonly tenant?: string;
+  /** Connections at most, 1 to 100; 4 unless given. Each call under way holds one. */
+  readonly maxConnections?: number;
+  /** Deadline of each transaction and of each page of a read; 30 s unless given. */
+  readonly timeoutMs?: number;
+  /** How long to wait for a connection; 5 s unless given. */
+  readonly connectTimeoutMs?: number;
+  /** Shown in pg_stat_activity; `market-data-store` unless given. */
+  readonly applicationName?: string;
+  readonly signal?: AbortSignal;
+}
+
+const DEFAULTS = { maxConnections: 4, timeoutMs: 30_000, connectTimeoutMs: 5_000 } as const;
+/** More connections than this from one process slow the server down for everybody. */
+const MAX_CONNECTIONS = 100;
+
+/**
+ * @throws StoreError `tenant_unknown`, `database_unavailable`, `database_refused`, `migration_pending`, `usage`.
+ */
+export async function openStore(options: StoreOptions): Promise<Store> {
+  const maxConnections = options.maxConnections ?? DEFAULTS.maxConnections;
+  if (!Number.isInteger(maxConnections) || maxConnections < 1 || maxConnections > MAX_CONNECTIONS) {
+    throw new StoreError(
+      "usage",
+      `maxConnections is ${maxConnections}; it must be a whole number from 1 to ${MAX_CONNECTIONS}.`,
+    );
+  }
+  const pool = openPool({
+    url: options.url,
+    applicationName: options.applicationName ?? "market-data-store",
+    maxConnections,
+    connectTimeoutMs: options.connectTimeoutMs ?? DEFAULTS.connectTimeoutMs,
+  });
+  const timeoutMs = options.timeoutMs ?? DEFAULTS.timeoutMs;
+  try {
+    const tenantId = await tenantIdOf(pool, options.tenant ?? "default", timeoutMs, options.signal);
+    return new Store(pool, tenantId, timeoutMs);
+  } catch (error) {
+    await pool.end();
+    throw error;
+  }
+}
+
+/** One tenant's data. Close it when done. */
+export class Store {
+  readonly #pool: Pool;
+  /** UUID of the tenant. */
+  readonly tenantId: string;
+  readonly bars: BarsClient;
+
+  /** @internal Use openStore. */
+  constructor(pool: Pool, tenantId: string, timeoutMs: number) {
+    this.#pool = pool;
+    this.tenantId = tenantId;
+    this.bars = new BarsClient({ pool, tenantId, timeoutMs });
+  }
+
+  /** Waits for calls under way and closes the connections. */
+  async close(): Promise<void> {
+    if (!this.#pool.ending) await this.#pool.end();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+async function tenantIdOf(pool: Pool, tenant: string, timeoutMs: number, signal?: AbortSignal): Promise<string> {
+  const statement = { text: "select mds.tenant_id($1) as id", values: [tenant] };
+  const scope = { pool, role: "mds_app", timeoutMs } as const;
+  const [row] = await withRetry(() => runAsRole<{ id: string | null }>(scope, statement, signal), signal);
+  if (!row?.id) {
+    throw new StoreError(
+      "tenant_unknown",
+      `There is no tenant "${tenant}"; make it with \`mds tenant create ${tenant}\`.`,
+    );
+  }
+  return row.id;
+}

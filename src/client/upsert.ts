@@ -1,0 +1,202 @@
+/**
+ * Upserts any number of rows, batch by batch: while the database writes one, the next is read and validated. Each batch
+ * is a transaction of its own, in the order of the rows, so that of two rows of one key the later one wins.
+ */
+import { setImmediate as immediate } from "node:timers/promises";
+import { RowBatch } from "../datasets/derive/row-batch.ts";
+import type { TimeZone } from "../datasets/values/time-zone.ts";
+import type { ErrorCode } from "../errors/codes.ts";
+import { StoreError } from "../errors/store-error.ts";
+import { type WriteCounts, type WriteTarget, writeBatch } from "./write-batch.ts";
+
+/** Measured: larger batches gain under 5 % and cost memory and latency; see docs/decisions/upsert.md. */
+export const DEFAULT_BATCH_ROWS = 5_000;
+export const MAX_BATCH_ROWS = 50_000;
+/** Rows validated before the event loop, and with it the batch on its way, gets its turn: a millisecond or two. */
+const ROWS_PER_TURN = 1_000;
+/** How many rejections a result lists; `onRejected` is told of all. */
+const MAX_LISTED_REJECTIONS = 100;
+
+/** A row that was not stored, and why. */
+export interface RowRejection {
+  /** Place of the row among those given, from 0. */
+  readonly index: number;
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly row: unknown;
+}
+
+/** What became of the rows: the five counts add up to the rows given. */
+export interface UpsertResult extends WriteCounts {
+  rejected: number;
+  /** The first hundred rejections. */
+  readonly rejections: RowRejection[];
+}
+
+export interface UpsertOptions {
+  readonly signal?: AbortSignal;
+  /** Rows a transaction, 1 to 50,000; 5,000 unless given. */
+  readonly batchRows?: number;
+  /** Zone of times that name none; without it such rows are rejected. */
+  readonly timeZone?: TimeZone;
+  /** Told of every rejected row, in no particular order. */
+  readonly onRejected?: (rejection: RowRejection) => void;
+  /** Told of the counts after each committed batch. */
+  readonly onBatch?: (soFar: Readonly<UpsertResult>) => void;
+}
+
+/** Rows one by one, or in arrays of any length where the source is asynchronous. */
+export type RowSource<Row> = Iterable<Row> | AsyncIterable<Row | readonly Row[]>;
+
+/** A batch on its way, with what is needed to report on it. */
+interface FilledBatch {
+  readonly batch: RowBatch;
+  readonly rows: unknown[];
+  readonly indexes: number[];
+}
+
+/**
+ * @throws StoreError when a batch could not be written. Batches before it stay; `details.written` has their counts.
+ */
+export async function upsertRows<Row>(
+  target: WriteTarget,
+  source: RowSource<Row>,
+  options: UpsertOptions = {},
+): Promise<UpsertResult> {
+  return new Upsert(target, options).run(source);
+}
+
+class Upsert {
+  readonly #target: WriteTarget;
+  readonly #options: UpsertOptions;
+  readonly #result: UpsertResult = {
+    inserted: 0,
+    updated: 0,
+    unchanged: 0,
+    superseded: 0,
+    rejected: 0,
+    rejections: [],
+  };
+  /** The batch that is being filled, and the one that comes after it. */
+  #filling: FilledBatch;
+  #spare: FilledBatch;
+  #writing: Promise<void> = Promise.resolve();
+  #index = 0;
+
+  constructor(target: WriteTarget, options: UpsertOptions) {
+    this.#target = target;
+    this.#options = options;
+    this.#filling = this.#newBatch();
+    this.#spare = this.#newBatch();
+  }
+
+  async run(source: RowSource<unknown>): Promise<UpsertResult> {
+    try {
+      await this.#takeFrom(source);
+      await this.#writing;
+    } catch (error) {
+      await this.#writing.catch(() => {});
+      throw this.#withCounts(error);
+    }
+    return this.#result;
+  }
+
+  /** Rows that came before the source failed are written all the same. */
+  async #takeFrom(source: RowSource<unknown>): Promise<void> {
+    const rows = flattened(source);
+    for (;;) {
+      const next = await this.#nextOrFlush(rows);
+      if (next === undefined) break;
+      for (const row of next) if (this.#take(row)) await this.#pause();
+    }
+    await this.#dispatch();
+  }
+
+  async #nextOrFlush(rows: AsyncIterator<Iterable<unknown>>): Promise<Iterable<unknown> | undefined> {
+    try {
+      const next = await rows.next();
+      return next.done === true ? undefined : next.value;
+    } catch (error) {
+      if (!this.#options.signal?.aborted) {
+        await this.#dispatch();
+        await this.#writing;
+      }
+      throw error;
+    }
+  }
+
+  /** True when it is time to pause: the batch is full, or the event loop should get its turn. */
+  #take(row: unknown): boolean {
+    const { batch, rows, indexes } = this.#filling;
+    const index = this.#index++;
+    const rejection = batch.add(row);
+    if (rejection === undefined) {
+      rows.push(row);
+      indexes.push(index);
+    } else {
+      this.#reject({ index, ...rejection, row });
+    }
+    return batch.full || index % ROWS_PER_TURN === ROWS_PER_TURN - 1;
+  }
+
+  async #pause(): Promise<void> {
+    if (this.#options.signal?.aborted) throw new StoreError("aborted", "The call was stopped by its caller.");
+    if (this.#filling.batch.full) await this.#dispatch();
+    await immediate();
+  }
+
+  /** Waits for the batch before, then sends this one and goes on filling the other. */
+  async #dispatch(): Promise<void> {
+    await this.#writing;
+    const filled = this.#filling;
+    this.#filling = this.#spare;
+    this.#spare = filled;
+    this.#writing = this.#write(filled);
+    this.#writing.catch(() => {}); // Seen by the next wait.
+  }
+
+  async #write(filled: FilledBatch): Promise<void> {
+    const { batch, rows, indexes } = filled;
+    if (batch.size > 0) {
+      const outcome = await writeBatch(this.#target, batch, this.#options.signal);
+      for (const name of ["inserted", "updated", "unchanged", "superseded"] as const)
+        this.#result[name] += outcome[name];
+      for (const { row, rejection } of outcome.rejections) {
+        this.#reject({ index: indexes[row]!, ...rejection, row: rows[row] });
+      }
+      this.#options.onBatch?.(this.#result);
+    }
+    batch.clear();
+    rows.length = 0;
+    indexes.length = 0;
+  }
+
+  #reject(rejection: RowRejection): void {
+    this.#result.rejected++;
+    if (this.#result.rejections.length < MAX_LISTED_REJECTIONS) this.#result.rejections.push(rejection);
+    this.#options.onRejected?.(rejection);
+  }
+
+  #newBatch(): FilledBatch {
+    const size = this.#options.batchRows ?? DEFAULT_BATCH_ROWS;
+    if (!Number.isInteger(size) || size < 1 || size > MAX_BATCH_ROWS) {
+      throw new StoreError("usage", `batchRows is ${size}; it must be a whole number from 1 to ${MAX_BATCH_ROWS}.`);
+    }
+    return { batch: new RowBatch(this.#target.dataset, size, this.#options.timeZone), rows: [], indexes: [] };
+  }
+
+  #withCounts(error: unknown): unknown {
+    if (!(error instanceof StoreError)) return error;
+    const { rejections, ...written } = this.#result;
+    return new StoreError(error.code, error.message, { cause: error, details: { ...error.details, written } });
+  }
+}
+
+/** Every source as arrays of rows; a single row of an asynchronous source as an array of one. */
+async function* flattened(source: RowSource<unknown>): AsyncGenerator<Iterable<unknown>> {
+  if (!(Symbol.asyncIterator in source)) {
+    yield source;
+    return;
+  }
+  for await (const item of source) yield Array.isArray(item) ? item : [item];
+}

@@ -1,0 +1,114 @@
+/**
+ * Writes one batch: resolves its series, makes missing partitions, folds rows of one key, and calls the upsert function
+ * once for each set of columns that the rows bring. Counts are those of committed transactions.
+ */
+
+import { withRetry } from "../database/retry.ts";
+import { runInTenant, type Statement, type TenantScope } from "../database/session.ts";
+import type { DatasetShape, Rejection } from "../datasets/dataset.ts";
+import { encodeInt4Array, encodeTimeArray, encodeValueArray } from "../datasets/derive/codec.ts";
+import { foldBatch, type RowGroup } from "../datasets/derive/fold-batch.ts";
+import type { RowBatch } from "../datasets/derive/row-batch.ts";
+import type { ErrorCode } from "../errors/codes.ts";
+import { StoreError } from "../errors/store-error.ts";
+import type { PartitionCache } from "./partition-cache.ts";
+import type { SeriesCache } from "./series-cache.ts";
+
+/** What became of rows. */
+export interface WriteCounts {
+  inserted: number;
+  updated: number;
+  /** Rows that were stored with the same values already; nothing was written for them. */
+  unchanged: number;
+  /** Rows that a later row of the same key in the same batch replaced. */
+  superseded: number;
+}
+
+interface BatchOutcome extends WriteCounts {
+  /** Rows, by their place in the batch, that could not be stored. */
+  readonly rejections: { readonly row: number; readonly rejection: Rejection }[];
+}
+
+export interface WriteTarget {
+  readonly scope: TenantScope;
+  readonly dataset: DatasetShape;
+  readonly series: SeriesCache;
+  readonly partitions: PartitionCache;
+}
+
+/** @throws StoreError when the batch could not be written; groups written before stay. */
+export async function writeBatch(target: WriteTarget, batch: RowBatch, signal?: AbortSignal): Promise<BatchOutcome> {
+  try {
+    return await writeOnce(target, batch, signal);
+  } catch (error) {
+    // A cache was out of date: a tenant's series or a partition is gone. Look again, once.
+    if (!(error instanceof StoreError)) throw error;
+    if (error.code === "series_unknown") target.series.forget(batch.series);
+    else if (error.code === "partition_missing") target.partitions.clear();
+    else throw error;
+    return writeOnce(target, batch, signal);
+  }
+}
+
+async function writeOnce(target: WriteTarget, batch: RowBatch, signal?: AbortSignal): Promise<BatchOutcome> {
+  const { scope, series, partitions } = target;
+  const ids = await withRetry(() => series.resolve(scope, batch.series, signal), signal);
+  await withRetry(() => partitions.ensure(scope, batch.times, batch.size, signal), signal);
+  const { groups, superseded, rejections } = foldBatch(batch, ids);
+  const outcome: BatchOutcome = { inserted: 0, updated: 0, unchanged: 0, superseded, rejections: [...rejections] };
+  for (const group of groups) await writeGroup(target, batch, ids, group, outcome, signal);
+  return outcome;
+}
+
+interface UpsertAnswer {
+  readonly inserted: bigint;
+  readonly updated: bigint;
+  readonly unchanged: bigint;
+  readonly rejected: readonly number[] | null;
+  readonly reasons: readonly ErrorCode[] | null;
+}
+
+async function writeGroup(
+  target: WriteTarget,
+  batch: RowBatch,
+  ids: Int32Array,
+  group: RowGroup,
+  outcome: BatchOutcome,
+  signal?: AbortSignal,
+): Promise<void> {
+  const statement = upsertStatement(target.dataset, batch, ids, group);
+  const [answer] = await withRetry(() => runInTenant<UpsertAnswer>(target.scope, statement, signal), signal);
+  const { rejected, reasons, inserted, updated, unchanged } = answer!;
+  if (rejected === null) {
+    outcome.inserted += Number(inserted);
+    outcome.updated += Number(updated);
+    outcome.unchanged += Number(unchanged);
+    return;
+  }
+  for (const [at, position] of rejected.entries()) {
+    const row = group.rows[position - 1]!;
+    outcome.rejections.push({ row, rejection: storedRejection(reasons![at]!) });
+  }
+  const refused = new Set(rejected.map((position) => position - 1));
+  const rows = group.rows.filter((_, at) => !refused.has(at));
+  if (rows.length > 0) await writeGroup(target, batch, ids, { present: group.present, rows }, outcome, signal);
+}
+
+function storedRejection(code: ErrorCode): Rejection {
+  return code === "field_missing"
+    ? { code, message: "A required field is absent, and no row with this key is stored that could keep its value." }
+    : { code, message: "Together with the stored values of the absent fields the row is impossible." };
+}
+
+function upsertStatement(dataset: DatasetShape, batch: RowBatch, ids: Int32Array, group: RowGroup): Statement {
+  const { present, rows } = group;
+  const values = batch.columns.map((column, slot) =>
+    (present & (1 << slot)) === 0 ? null : encodeValueArray(column, rows),
+  );
+  const types = ["int4[]", "timestamptz[]", ...dataset.values.map((value) => `${value.type}[]`)];
+  const parameters = types.map((type, at) => `$${at + 1}::${type}`).join(", ");
+  return {
+    text: `select inserted, updated, unchanged, rejected, reasons from mds.upsert_${dataset.name}(${parameters})`,
+    values: [encodeInt4Array(ids, batch.seriesAt, rows), encodeTimeArray(batch.times, rows), ...values],
+  };
+}

@@ -1,0 +1,182 @@
+/**
+ * Tenant transactions. Each begins explicitly and its first statement sets role, tenant and timeout together, for this
+ * transaction only; nothing stays on the connection, so a transaction pooler may sit between. A deadline or an abort
+ * closes the connection: the server then rolls back, at the latest when its statement timeout ends.
+ */
+import pgCopyStreams from "pg-copy-streams";
+import { StoreError } from "../errors/store-error.ts";
+import { type Pool, type PoolClient, setPipelining } from "./pool.ts";
+import { toStoreError } from "./sqlstate.ts";
+
+const SCOPE_SQL =
+  "select set_config('role', 'mds_app', true), set_config('app.tenant_id', $1, true), set_config('statement_timeout', $2, true)";
+
+const ROLE_SQL =
+  "select set_config('role', $1, true), set_config('app.tenant_id', '', true), set_config('statement_timeout', $2, true)";
+
+export interface TenantScope {
+  readonly pool: Pool;
+  /** UUID. */
+  readonly tenantId: string;
+  /** Deadline of one transaction, and of each page of a read. */
+  readonly timeoutMs: number;
+}
+
+/** Query text with its parameters; a Buffer is sent in PostgreSQL's binary format. */
+export interface Statement {
+  readonly text: string;
+  readonly values: readonly unknown[];
+}
+
+/** One statement in a tenant's transaction of its own, sent in one go; its rows, once committed. */
+export function runInTenant<Row>(scope: TenantScope, statement: Statement, signal?: AbortSignal): Promise<Row[]> {
+  const begin = { text: SCOPE_SQL, values: [scope.tenantId, String(scope.timeoutMs)] };
+  return runTransaction(scope, begin, statement, signal);
+}
+
+/** A role's work that belongs to no tenant: `mds_admin` for tenants, `mds_app` to find one. */
+export interface RoleScope {
+  readonly pool: Pool;
+  readonly role: "mds_admin" | "mds_app";
+  readonly timeoutMs: number;
+}
+
+/** One statement under a role, without a tenant, in a transaction of its own; its rows, once committed. */
+export function runAsRole<Row>(scope: RoleScope, statement: Statement, signal?: AbortSignal): Promise<Row[]> {
+  const begin = { text: ROLE_SQL, values: [scope.role, String(scope.timeoutMs)] };
+  return runTransaction(scope, begin, statement, signal);
+}
+
+function runTransaction<Row>(
+  scope: { readonly pool: Pool; readonly timeoutMs: number },
+  begin: Statement,
+  statement: Statement,
+  signal: AbortSignal | undefined,
+): Promise<Row[]> {
+  return withClient(scope, signal, async (client) => {
+    setPipelining(client, true);
+    const answers = await Promise.allSettled([
+      client.query("begin"),
+      client.query(begin.text, begin.values as unknown[]),
+      client.query(statement.text, statement.values as unknown[]),
+      client.query("commit"),
+    ]);
+    setPipelining(client, false);
+    for (const answer of answers) if (answer.status === "rejected") throw answer.reason;
+    return (answers[2] as PromiseFulfilledResult<{ rows: Row[] }>).value.rows;
+  });
+}
+
+/** What a read transaction can do. */
+export interface ReadSession {
+  /** The bytes of one `copy (…) to stdout (format binary)`; `query` holds no values but numbers. */
+  copyOut(query: string): Promise<Buffer>;
+}
+
+/**
+ * A read-only transaction with one snapshot, for pages that must agree with each other. It ends when the generator
+ * does; each page has the scope's deadline.
+ */
+export async function* readInTenant<Page>(
+  scope: TenantScope,
+  signal: AbortSignal | undefined,
+  pages: (session: ReadSession) => AsyncGenerator<Page>,
+): AsyncGenerator<Page> {
+  const client = await connect(scope, signal);
+  let broken = true;
+  const guarded = <T>(work: () => Promise<T>): Promise<T> => withDeadline(client, scope.timeoutMs, signal, work);
+  try {
+    await guarded(async () => {
+      await client.query("begin isolation level repeatable read read only");
+      await client.query(SCOPE_SQL, [scope.tenantId, String(scope.timeoutMs)]);
+    });
+    yield* pages({ copyOut: (query) => guarded(() => copyToBuffer(client, query)) });
+    await guarded(() => client.query("commit"));
+    broken = false;
+  } finally {
+    client.release(broken);
+  }
+}
+
+async function copyToBuffer(client: PoolClient, query: string): Promise<Buffer> {
+  const stream = client.query(pgCopyStreams.to(`copy (${query}) to stdout (format binary)`));
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream) chunks.push(chunk as Buffer);
+  return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
+}
+
+async function connect(scope: { readonly pool: Pool }, signal: AbortSignal | undefined): Promise<PoolClient> {
+  if (signal?.aborted) throw stopped(signal);
+  try {
+    return await scope.pool.connect();
+  } catch (error) {
+    throw signal?.aborted ? stopped(signal) : toStoreError(error);
+  }
+}
+
+async function withClient<T>(
+  scope: { readonly pool: Pool; readonly timeoutMs: number },
+  signal: AbortSignal | undefined,
+  work: (client: PoolClient) => Promise<T>,
+): Promise<T> {
+  const client = await connect(scope, signal);
+  let broken = true;
+  try {
+    const result = await withDeadline(client, scope.timeoutMs, signal, () => work(client));
+    broken = false;
+    return result;
+  } catch (error) {
+    // Refused rows and conflicts leave a clean connection; keep it.
+    broken = !(error instanceof StoreError) || KEEPS_CONNECTION.has(error.code) === false;
+    throw error;
+  } finally {
+    client.release(broken);
+  }
+}
+
+const KEEPS_CONNECTION: ReadonlySet<string> = new Set([
+  "series_unknown",
+  "time_out_of_range",
+  "constraint_violated",
+  "partition_missing",
+  "database_conflict",
+  "tenant_refused",
+  "migration_pending",
+]);
+
+async function withDeadline<T>(
+  client: PoolClient,
+  timeoutMs: number,
+  signal: AbortSignal | undefined,
+  work: () => Promise<T>,
+): Promise<T> {
+  let late = false;
+  const cut = (): void => {
+    (client as PoolClient & { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
+  };
+  const timer = setTimeout(() => {
+    late = true;
+    cut();
+  }, timeoutMs);
+  signal?.addEventListener("abort", cut, { once: true });
+  try {
+    if (signal?.aborted) cut();
+    return await work();
+  } catch (error) {
+    if (signal?.aborted) throw stopped(signal);
+    if (late) {
+      throw new StoreError("deadline_exceeded", `The database did not answer within ${timeoutMs} ms.`, {
+        cause: error,
+      });
+    }
+    throw toStoreError(error);
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", cut);
+  }
+}
+
+function stopped(signal: AbortSignal): StoreError {
+  if (signal.reason instanceof StoreError) return signal.reason;
+  return new StoreError("aborted", "The call was stopped by its caller.", { cause: signal.reason });
+}

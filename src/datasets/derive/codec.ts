@@ -1,0 +1,138 @@
+/**
+ * PostgreSQL's binary forms: arrays as statement parameters, and the rows of a binary COPY as columns. Formats as in
+ * PostgreSQL's array_recv, and in its documentation of COPY, section "Binary Format".
+ */
+import { StoreError } from "../../errors/store-error.ts";
+import type { DatasetShape } from "../dataset.ts";
+import type { ValueBuffer } from "./row-batch.ts";
+
+const OID = { int8: 20, int4: 23, float8: 701, timestamptz: 1184 } as const;
+/** PostgreSQL counts time from 2000-01-01. */
+const POSTGRES_EPOCH_US = Date.UTC(2000, 0, 1) * 1_000;
+const ARRAY_HEADER_BYTES = 20;
+const COPY_HEADER_BYTES = 19;
+const NULL_LENGTH = -1;
+const TWO_TO_32 = 2 ** 32;
+
+function startArray(oid: number, length: number, elementBytes: number): Buffer {
+  const buffer = Buffer.allocUnsafe(ARRAY_HEADER_BYTES + length * (4 + elementBytes));
+  buffer.writeInt32BE(length === 0 ? 0 : 1, 0); // dimensions
+  buffer.writeInt32BE(0, 4); // flags; nulls are told by their length
+  buffer.writeInt32BE(oid, 8);
+  buffer.writeInt32BE(length, 12);
+  buffer.writeInt32BE(1, 16); // lower bound
+  return length === 0 ? buffer.subarray(0, 12) : buffer;
+}
+
+/** int4[] of `values[index[row]]` for each row. */
+export function encodeInt4Array(values: Int32Array, index: Int32Array, rows: Int32Array): Buffer {
+  const buffer = startArray(OID.int4, rows.length, 4);
+  let at = ARRAY_HEADER_BYTES;
+  for (const row of rows) {
+    buffer.writeInt32BE(4, at);
+    buffer.writeInt32BE(values[index[row]!]!, at + 4);
+    at += 8;
+  }
+  return buffer;
+}
+
+/** timestamptz[] of microseconds since the Unix epoch. */
+export function encodeTimeArray(times: Float64Array, rows: Int32Array): Buffer {
+  const buffer = startArray(OID.timestamptz, rows.length, 8);
+  let at = ARRAY_HEADER_BYTES;
+  for (const row of rows) {
+    buffer.writeInt32BE(8, at);
+    writeInt8(buffer, times[row]! - POSTGRES_EPOCH_US, at + 4);
+    at += 12;
+  }
+  return buffer;
+}
+
+/** float8[] or int8[] with nulls. */
+export function encodeValueArray({ column, values, nulls }: ValueBuffer, rows: Int32Array): Buffer {
+  const buffer = startArray(OID[column.type], rows.length, 8);
+  const view = new DataView(buffer.buffer, buffer.byteOffset);
+  let at = rows.length === 0 ? 0 : ARRAY_HEADER_BYTES;
+  for (const row of rows) {
+    if (nulls[row] === 1) {
+      view.setInt32(at, NULL_LENGTH);
+      at += 4;
+      continue;
+    }
+    view.setInt32(at, 8);
+    if (values instanceof BigInt64Array) view.setBigInt64(at + 4, values[row]!);
+    else view.setFloat64(at + 4, values[row]!);
+    at += 12;
+  }
+  return buffer.subarray(0, at);
+}
+
+/** A whole number that fits 53 bits, without the cost of a bigint. */
+function writeInt8(buffer: Buffer, value: number, at: number): void {
+  const high = Math.floor(value / TWO_TO_32);
+  buffer.writeInt32BE(high, at);
+  buffer.writeUInt32BE(value - high * TWO_TO_32, at + 4);
+}
+
+/** Rows as columns: series id, time in microseconds since the epoch, and the values. */
+export interface ColumnPage {
+  length: number;
+  readonly seriesIds: Int32Array;
+  readonly times: BigInt64Array;
+  readonly columns: readonly ValueBuffer[];
+}
+
+/** Room for `capacity` rows. Nulls are 1 in `nulls`, and NaN or 0 among the values. */
+export function createColumnPage(dataset: DatasetShape, capacity: number): ColumnPage {
+  return {
+    length: 0,
+    seriesIds: new Int32Array(capacity),
+    times: new BigInt64Array(capacity),
+    columns: dataset.values.map((column) => ({
+      column,
+      values: column.type === "int8" ? new BigInt64Array(capacity) : new Float64Array(capacity),
+      nulls: new Uint8Array(capacity),
+    })),
+  };
+}
+
+/**
+ * Appends to `page` the rows of one binary COPY of (series_id, time, values…).
+ *
+ * @throws StoreError `internal` when the bytes are not of that form or do not fit.
+ */
+export function decodeCopy(bytes: Buffer, page: ColumnPage): void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const fields = page.columns.length + 2;
+  let at = COPY_HEADER_BYTES;
+  let row = page.length;
+  for (;;) {
+    const count = view.getInt16(at);
+    at += 2;
+    if (count === -1) break;
+    if (count !== fields || row === page.seriesIds.length) {
+      throw new StoreError(
+        "internal",
+        `A COPY row has ${count} fields where ${fields} were expected, or one row too many came.`,
+      );
+    }
+    page.seriesIds[row] = view.getInt32(at + 4);
+    page.times[row] = BigInt(view.getInt32(at + 12) * TWO_TO_32 + view.getUint32(at + 16) + POSTGRES_EPOCH_US);
+    at = decodeValues(view, at + 20, page.columns, row);
+    row++;
+  }
+  page.length = row;
+}
+
+function decodeValues(view: DataView, start: number, columns: readonly ValueBuffer[], row: number): number {
+  let at = start;
+  for (const { values, nulls } of columns) {
+    const isNull = view.getInt32(at) === NULL_LENGTH;
+    at += 4;
+    nulls[row] = isNull ? 1 : 0;
+    if (values instanceof BigInt64Array) values[row] = isNull ? 0n : view.getBigInt64(at);
+    else values[row] = isNull ? Number.NaN : view.getFloat64(at);
+    if (!isNull) at += 8;
+  }
+  return at;
+}
