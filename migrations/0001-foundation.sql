@@ -56,6 +56,12 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select t.id from store.tenants t where (t.slug = slug_or_id or t.id::text = slug_or_id) and t.state = 'active'
 $$;
 
+-- What was applied, for those who may not see the table.
+create function mds.applied_migrations() returns table (version int4, name text, checksum text, applied_at timestamptz)
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+  select m.version, m.name, m.checksum, m.applied_at from store.schema_migrations m order by m.version
+$$;
+
 create function mds.create_tenant(slug text, name text) returns uuid
 language sql security definer set search_path = pg_catalog, pg_temp as $$
   insert into store.tenants (slug, name) values (create_tenant.slug, create_tenant.name) returning id
@@ -142,6 +148,7 @@ revoke execute on all functions in schema store, mds from public;
 grant usage on schema mds to mds_app, mds_admin, mds_reader;
 grant execute on function store.current_tenant() to mds_app, mds_reader;
 grant execute on function mds.tenant_id(text) to mds_app, mds_admin;
+grant execute on function mds.applied_migrations() to mds_app, mds_admin, mds_reader;
 grant execute on function mds.ensure_partitions(text, timestamptz[]) to mds_app;
 grant execute on function mds.create_tenant(text, text), mds.list_tenants(), mds.rename_tenant(text, text, text), mds.seed()
   to mds_admin;
@@ -152,6 +159,7 @@ drop function mds.seed();
 drop function mds.rename_tenant(text, text, text);
 drop function mds.list_tenants();
 drop function mds.create_tenant(text, text);
+drop function mds.applied_migrations();
 drop function mds.tenant_id(text);
 drop function store.uncovered(text, timestamptz[]);
 drop function store.partitions(text);
