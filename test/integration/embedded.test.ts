@@ -65,7 +65,7 @@ async function startOwner(
   user: { uid?: number; gid?: number } = {},
 ): Promise<{ child: ChildProcess; report: OwnerReport }> {
   const child = fork(OWNER, args, { execArgv: [], stdio: ["ignore", "inherit", "inherit", "ipc"], ...user });
-  cleanups.push(() => end(child, "SIGKILL"));
+  cleanups.push(() => end(child));
   const [report] = (await once(child, "message")) as [OwnerReport];
   return { child, report };
 }
@@ -74,7 +74,7 @@ async function end(child: ChildProcess, signal?: NodeJS.Signals): Promise<void> 
   if (child.exitCode !== null || child.signalCode !== null) return;
   const exit = once(child, "exit");
   if (signal) child.kill(signal);
-  else child.send("stop");
+  else if (child.connected) child.send("stop");
   await exit;
 }
 

@@ -1,9 +1,22 @@
-import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { liveOwner, takeOwnership } from "./owner-lock.ts";
 import { processStart } from "./processes.ts";
+
+/** What happens right before the next lock file is linked into place. */
+let beforeLink: ((draft: string) => Promise<void>) | undefined;
+vi.mock("node:fs/promises", async (original) => {
+  const real = await original<typeof import("node:fs/promises")>();
+  const link: typeof real.link = async (draft, path) => {
+    const hook = beforeLink;
+    beforeLink = undefined;
+    await hook?.(String(draft));
+    await real.link(draft, path);
+  };
+  return { ...real, link };
+});
 
 let home: string;
 
@@ -37,6 +50,38 @@ describe("takeOwnership", () => {
     expect(results.length - refused.length).toBe(1);
     for (const one of refused) expect(one.reason).toMatchObject({ code: "embedded_in_use" });
     expect(await readdir(home)).toEqual([content === undefined ? "owner-1.json" : "owner-10.json"]);
+  });
+});
+
+describe("a contender that is so slow that others come and go meanwhile", () => {
+  it("sees that it does not hold the newest lock", async () => {
+    // The number it is about to use was used and cleared away; number 5 belongs to a live owner.
+    beforeLink = (draft) => copyFile(draft, join(home, "owner-5.json"));
+    await expect(takeOwnership(home)).rejects.toMatchObject({ code: "embedded_in_use" });
+    expect(await readdir(home)).toEqual(["owner-5.json"]);
+  });
+});
+
+describe("ownership that changes hands all the time", () => {
+  it("never has two holders", async () => {
+    let holders = 0;
+    let most = 0;
+    let taken = 0;
+    const contender = async (): Promise<void> => {
+      for (let round = 0; round < 40; round += 1) {
+        const lock = await takeOwnership(home).catch(() => undefined);
+        if (!lock) continue;
+        taken += 1;
+        holders += 1;
+        most = Math.max(most, holders);
+        await new Promise((resolve) => setImmediate(resolve));
+        holders -= 1;
+        await lock.release();
+      }
+    };
+    await Promise.all(Array.from({ length: 12 }, contender));
+    expect(taken).toBeGreaterThan(10);
+    expect(most).toBe(1);
   });
 });
 
