@@ -1,0 +1,82 @@
+/**
+ * A PostgreSQL for tests: made in a temporary folder out of the embedded binaries, without syncing to disk, reached over
+ * a Unix socket. A small guard process ends the server and removes the folder when it is stopped and also when this
+ * process dies in whatever way.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmod, mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { locateBinaries, makeUsable } from "../../src/database/embedded/binaries.ts";
+import { prepareCluster, urlsOf } from "../../src/database/embedded/cluster.ts";
+import { candidateUsers, firstBarrier } from "../../src/database/embedded/os-user.ts";
+import type { Place } from "../../src/database/embedded/place.ts";
+import { startServer } from "../../src/database/embedded/server.ts";
+import { makeSocketFolder, socketFolder } from "../../src/database/embedded/socket-folder.ts";
+
+/** A running throw-away cluster with an empty database `mds`. */
+export interface ThrowawayCluster {
+  /** The ordinary login `mds_service`. */
+  readonly url: string;
+  /** The superuser. */
+  readonly adminUrl: string;
+  /** Ends the server and removes its folder. */
+  stop(): Promise<void>;
+}
+
+// Waits for the end of its input, which comes when this process closes it or dies. A folder may get new files from a
+// tool that is still at work, hence the attempts.
+const GUARD = `
+read -r _
+pid=$(head -n 1 "$1/cluster/postmaster.pid" 2>/dev/null)
+case "$pid" in
+  "" | *[!0-9]*) ;;
+  *)
+    kill -QUIT "$pid" 2>/dev/null
+    tries=0
+    while kill -0 "$pid" 2>/dev/null && [ "$tries" -lt 100 ]; do sleep 0.05; tries=$((tries + 1)); done
+    kill -KILL "$pid" 2>/dev/null
+    ;;
+esac
+tries=0
+until rm -rf "$1" 2>/dev/null || [ "$tries" -ge 20 ]; do sleep 0.2; tries=$((tries + 1)); done
+`;
+
+/** Starts a cluster; takes about a second. */
+export async function startThrowawayCluster(): Promise<ThrowawayCluster> {
+  const place = await temporaryPlace();
+  const guard = spawn("/bin/sh", ["-c", GUARD, "sh", place.home], {
+    stdio: ["pipe", "ignore", "ignore"],
+    detached: true,
+  });
+  try {
+    const binaries = await makeUsable(await locateBinaries(), place.home, place.runAs, []);
+    const credentials = await prepareCluster(place, binaries, "throwaway");
+    const socketDir = socketFolder(place);
+    await makeSocketFolder(socketDir, place);
+    const urls = urlsOf(credentials, socketDir);
+    const plan = { place, binaries, socketDir, durability: "throwaway", url: urls.url } as const;
+    await startServer(plan, new AbortController().signal);
+    return { ...urls, stop: () => release(guard) };
+  } catch (error) {
+    await release(guard);
+    throw error;
+  }
+}
+
+async function release(guard: ChildProcess): Promise<void> {
+  if (guard.exitCode !== null) return;
+  guard.stdin?.end();
+  await once(guard, "exit");
+}
+
+/** In the system's temporary folder, or in /tmp when the OS user of the server cannot reach that one. */
+async function temporaryPlace(): Promise<Place> {
+  const [runAs] = (await candidateUsers()) ?? [];
+  const parent = runAs && (await firstBarrier(tmpdir(), runAs)) !== undefined ? "/tmp" : tmpdir();
+  const home = await mkdtemp(join(parent, "mds-test-"));
+  await chmod(home, 0o711);
+  const uid = runAs?.uid ?? process.getuid?.() ?? -1;
+  return { home, cluster: join(home, "cluster"), runAs, uid, notices: [] };
+}
