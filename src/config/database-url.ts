@@ -2,17 +2,14 @@
  * Reads a database URL: accepts the three schemes in use, refuses what would be read as another host than was meant,
  * and gives it back as `postgresql://…`. It connects to nothing and never puts the URL into an error.
  */
-import { z } from "zod";
-
 const SCHEME = /^(?:postgres|postgresql|postgresql\+psycopg):\/\//i;
 
-/** From text to a normalised URL. */
-export const databaseUrl: z.ZodType<string, string> = z.string().transform((text, context) => {
+/** The URL as `postgresql://…`, or undefined when it is not one. */
+export function readDatabaseUrl(text: string): string | undefined {
+  if (!SCHEME.test(text)) return undefined;
   const normalised = text.replace(SCHEME, "postgresql://");
-  if (SCHEME.test(text) && isSound(normalised)) return normalised;
-  context.issues.push({ code: "custom", input: "", message: "not a database URL" });
-  return z.NEVER;
-});
+  return isSound(normalised) ? normalised : undefined;
+}
 
 function isSound(text: string): boolean {
   if (/\s/.test(text) || !URL.canParse(text)) return false;

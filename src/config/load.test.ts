@@ -103,6 +103,10 @@ describe("loadConfig", () => {
     expect(faultOf(() => loadConfig({ env: {}, flags: { port } })).message).toContain("PORT is");
   });
 
+  it.each(["verbose", "constructor", "10"])("refuses the log level %s", (level) => {
+    expect(faultOf(() => loadConfig({ env: { LOG_LEVEL: level } })).message).toContain("LOG_LEVEL is");
+  });
+
   it("warns about an unknown MDS_ name with the nearest known one", () => {
     const { warnings } = loadConfig({
       env: { MDS_DATADIR: "x", mds_tenant_id: "x" },

@@ -58,9 +58,9 @@ export function loadConfig(input: ConfigInput): LoadedConfig {
   const faults: ConfigFault[] = [];
   for (const [key, setting] of settingList()) {
     const given = givenValue(setting, input.flags?.[key], input.env, file);
-    const parsed = given === undefined ? undefined : setting.parse.safeParse(given.text);
-    if (given !== undefined && parsed?.success === false) faults.push(faultOf(setting, given));
-    values[key] = parsed?.success ? parsed.data : setting.default;
+    const value = given === undefined ? setting.default : setting.read(given.text);
+    if (given !== undefined && value === undefined) faults.push(faultOf(setting, given));
+    values[key] = value;
     sources[key] = given?.source ?? "default";
   }
   if (faults.length > 0) throw configInvalid(faults);

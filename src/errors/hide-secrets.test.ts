@@ -29,12 +29,12 @@ describe("hideSecrets", () => {
     expect(hideSecrets(text)).toBe(text);
   });
 
-  it.each(["a".repeat(200_000), "://a:".repeat(40_000), "password=".repeat(20_000), '"token":"'.repeat(20_000)])(
-    "takes a long hostile line in its stride (%#)",
+  // A pattern that backtracks over the whole line takes minutes here, and the test's time limit ends it.
+  it.each(["a".repeat(1_000_000), "://a:".repeat(200_000), "password=".repeat(100_000), '"token":"'.repeat(100_000)])(
+    "comes to an end with a long hostile line (%#)",
     (text) => {
-      const before = process.cpuUsage();
-      hideSecrets(text);
-      expect(process.cpuUsage(before).user).toBeLessThan(2_000_000);
+      expect(hideSecrets(text).length).toBeLessThanOrEqual(text.length * 2);
     },
+    10_000,
   );
 });
