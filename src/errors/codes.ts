@@ -20,6 +20,10 @@ export const ERROR_CODES = {
   method_not_allowed: fact(405),
   body_too_large: fact(413),
   body_invalid: fact(422),
+  request_invalid: fact(400),
+  request_timeout: fact(408, true),
+  media_type_unsupported: fact(415),
+  headers_too_large: fact(431),
   runtime_too_old: fact(500),
 
   // A row that cannot be stored (each costs that row alone)
@@ -84,6 +88,7 @@ export const ERROR_CODES = {
   embedded_in_use: fact(500),
 
   // Service
+  listen_failed: fact(500),
   shutting_down: fact(503, true),
   internal: fact(500),
 } as const satisfies Record<string, ErrorCodeFacts>;

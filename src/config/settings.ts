@@ -1,0 +1,164 @@
+/**
+ * Every setting of the store, once: its name, how its text is read, its default, what is allowed and what it means.
+ * The configuration, its checks, `mds config`, docs/configuration.md and .env.example are functions of this table.
+ * A setting is listed only when something reads it. Plain functions read the texts: a schema library would add 60 ms and
+ * 8 MB to every start of the command and of the service.
+ */
+import { readDatabaseUrl } from "./database-url.ts";
+
+/** One setting. `Value` is what the program gets. */
+export interface Setting<Value = unknown> {
+  /** Name in the environment and in `.env`. */
+  readonly name: string;
+  /** From the trimmed, non-empty text to the value; undefined when it is not allowed. */
+  readonly read: (text: string) => Value | undefined;
+  readonly default: Value;
+  /** What the default means, where the value alone does not say it. */
+  readonly defaultText?: string;
+  /** A secret is never shown; of a URL only its password is hidden. */
+  readonly secret: boolean;
+  /** What is allowed, as the end of the sentence "Allowed: …". */
+  readonly allowed: string;
+  readonly meaning: string;
+}
+
+const setting = <Value>(facts: Omit<Setting<Value>, "secret"> & { secret?: boolean }): Setting<Value> => ({
+  secret: false,
+  ...facts,
+});
+
+const textLike =
+  (pattern: RegExp) =>
+  (text: string): string | undefined =>
+    pattern.test(text) ? text : undefined;
+
+const wholeNumber =
+  (min: number, max: number) =>
+  (text: string): number | undefined => {
+    const number = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+    return number >= min && number <= max ? number : undefined;
+  };
+
+const TRUE = ["true", "1", "yes", "on"];
+const FALSE = ["false", "0", "no", "off"];
+
+function readBoolean(text: string): boolean | undefined {
+  const word = text.toLowerCase();
+  if (TRUE.includes(word)) return true;
+  return FALSE.includes(word) ? false : undefined;
+}
+
+const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
+type LogLevel = (typeof LOG_LEVELS)[number];
+/** Names that other log libraries use. */
+const LOG_LEVEL_ALIASES: ReadonlyMap<string, LogLevel> = new Map([
+  ["warning", "warn"],
+  ["critical", "fatal"],
+]);
+
+function readLogLevel(text: string): LogLevel | undefined {
+  const word = text.toLowerCase();
+  return LOG_LEVEL_ALIASES.get(word) ?? LOG_LEVELS.find((level) => level === word);
+}
+
+const DATABASE_URL_ALLOWED =
+  "postgresql://user:password@host:5432/database (or postgres://, postgresql+psycopg://), special characters percent-encoded";
+
+/** All settings, by the key under which the program reads them. */
+export const SETTINGS = {
+  databaseUrl: setting({
+    name: "DATABASE_URL",
+    read: readDatabaseUrl,
+    default: undefined as string | undefined,
+    defaultText: "an embedded database in MDS_DATA_DIR",
+    secret: true,
+    allowed: DATABASE_URL_ALLOWED,
+    meaning: "The database, with the service's login.",
+  }),
+  dsn: setting({
+    name: "MDS_DSN",
+    read: readDatabaseUrl,
+    default: undefined as string | undefined,
+    defaultText: "DATABASE_URL",
+    secret: true,
+    allowed: DATABASE_URL_ALLOWED,
+    meaning: "The database for the command and the library; there it wins over DATABASE_URL.",
+  }),
+  adminDatabaseUrl: setting({
+    name: "ADMIN_DATABASE_URL",
+    read: readDatabaseUrl,
+    default: undefined as string | undefined,
+    defaultText: "DATABASE_URL",
+    secret: true,
+    allowed: DATABASE_URL_ALLOWED,
+    meaning: "The login for migrations. A direct connection, not one through a transaction pooler.",
+  }),
+  databasePoolSize: setting({
+    name: "MDS_DATABASE_POOL_SIZE",
+    read: wholeNumber(1, 1_000),
+    default: 10,
+    allowed: "a whole number from 1 to 1000",
+    meaning: "Connections to the database that one process keeps at most.",
+  }),
+  host: setting({
+    name: "HOST",
+    read: textLike(/^[^\s/]+$/),
+    default: "0.0.0.0",
+    allowed: "an address or a host name of this machine",
+    meaning: "The address on which the service listens.",
+  }),
+  port: setting({
+    name: "PORT",
+    read: wholeNumber(0, 65_535),
+    default: 8_082,
+    allowed: "a whole number from 0 to 65535 (0: any free port)",
+    meaning: "The port on which the service listens.",
+  }),
+  logLevel: setting({
+    name: "LOG_LEVEL",
+    read: readLogLevel,
+    default: "info" as LogLevel,
+    allowed: `one of ${LOG_LEVELS.join(", ")}, in any case`,
+    meaning: "The least level that is logged. At debug, every request is.",
+  }),
+  dataDir: setting({
+    name: "MDS_DATA_DIR",
+    read: textLike(/^[^\0]+$/),
+    default: ".mds",
+    allowed: "a folder, absolute or relative to the working directory",
+    meaning: "Where the embedded database and other data of this machine are kept.",
+  }),
+  tenant: setting({
+    name: "MDS_TENANT_ID",
+    read: textLike(/^\S+$/),
+    default: "default",
+    allowed: "a tenant's slug or UUID",
+    meaning: "The tenant of the command and the library.",
+  }),
+  migrateOnStart: setting({
+    name: "MDS_MIGRATE_ON_START",
+    read: readBoolean,
+    default: true,
+    allowed: `${TRUE.join(", ")} or ${FALSE.join(", ")}, in any case`,
+    meaning: "Whether the service migrates the database when it starts.",
+  }),
+  shutdownTimeoutMs: setting({
+    name: "MDS_SHUTDOWN_TIMEOUT_MS",
+    read: wholeNumber(100, 600_000),
+    default: 10_000,
+    allowed: "a whole number from 100 to 600000 (milliseconds)",
+    meaning: "How long the service may take to stop.",
+  }),
+} as const satisfies Record<string, Setting<never> | Setting>;
+
+/** Key under which the program reads a setting. */
+export type ConfigKey = keyof typeof SETTINGS;
+/** The typed values of all settings. */
+export type Config = {
+  readonly [K in ConfigKey]: (typeof SETTINGS)[K] extends Setting<infer Value> ? Value : never;
+};
+
+/** All settings as one list, in the order of the documentation. */
+export function settingList(): readonly (readonly [ConfigKey, Setting])[] {
+  return Object.entries(SETTINGS) as unknown as readonly (readonly [ConfigKey, Setting])[];
+}

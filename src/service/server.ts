@@ -1,0 +1,204 @@
+/**
+ * Composes the service and runs it. It listens at once and becomes ready in the open: until the database is there and
+ * migrated, it says that it is degraded. It stops by finishing what it began, within a time.
+ */
+import { lookup } from "node:dns/promises";
+import type { AddressInfo } from "node:net";
+import { constants } from "node:os";
+import type { FastifyInstance } from "fastify";
+import type { Config } from "../config/settings.ts";
+import { packageVersion } from "../config/version.ts";
+import { StoreError } from "../errors/store-error.ts";
+import { withDeadline } from "../resilience/with-deadline.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import type { StoreMetrics } from "../telemetry/metrics.ts";
+import { createApp } from "./app.ts";
+import { HealthMonitor, type HealthSnapshot } from "./health-monitor.ts";
+import { databaseProbe, migrationsProbe, prometheusProbe } from "./health-probes.ts";
+import type { ServiceDatabase } from "./service-database.ts";
+import { type MigrationProgress, startMigration } from "./start-migration.ts";
+
+/** The part of the time for stopping that requests may take; the rest is for closing the database. */
+const REQUESTS_SHARE = 0.8;
+/** A connection that falls idle while stopping is closed within this time, instead of after its keep-alive time. */
+const IDLE_SWEEP_MS = 50;
+
+/** What the service is made of. It owns `database` from then on, and closes it. */
+export interface ServiceOptions {
+  readonly config: Pick<Config, "host" | "port" | "migrateOnStart" | "shutdownTimeoutMs">;
+  readonly database: ServiceDatabase;
+  readonly log: Logger;
+  readonly metrics: StoreMetrics;
+  /** Called once, when the service is ready for the first time. */
+  readonly onReady?: (url: string) => void;
+}
+
+/** A service that listens. */
+export interface RunningService {
+  /** Where it listens, e.g. `http://127.0.0.1:8082`. */
+  readonly url: string;
+  /** Stops it within `shutdownTimeoutMs`: not ready, no new connections, requests finished, database closed. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Runs the service until SIGTERM, SIGINT or an unhandled error, and gives the process's exit code: 0 after a signal,
+ * 1 after an error. The caller ends the process with it. A second signal ends the process at once.
+ * @throws StoreError `listen_failed` when it cannot listen.
+ */
+export async function runService(options: ServiceOptions): Promise<number> {
+  const { log } = options;
+  const ending = Promise.withResolvers<void>();
+  let stopping = false;
+  let exitCode = 0;
+  const onSignal = (signal: "SIGTERM" | "SIGINT"): void => {
+    if (stopping) process.exit(128 + constants.signals[signal]);
+    stopping = true;
+    log.info({ signal }, "Stopping; a second signal ends the process at once.");
+    ending.resolve();
+  };
+  const onError = (err: Error): void => {
+    log.fatal({ err }, "An unhandled error ends the service.");
+    exitCode = 1;
+    ending.resolve();
+  };
+  process.on("SIGTERM", onSignal).on("SIGINT", onSignal).on("uncaughtException", onError);
+  try {
+    options.metrics.watchProcess();
+    const service = await startService(options);
+    await ending.promise;
+    await service.stop();
+    return exitCode;
+  } finally {
+    process.off("SIGTERM", onSignal).off("SIGINT", onSignal).off("uncaughtException", onError);
+  }
+}
+
+/**
+ * Starts the service without touching the process's signals.
+ * @throws StoreError `listen_failed` when it cannot listen; the database is closed then.
+ */
+export async function startService(options: ServiceOptions): Promise<RunningService> {
+  const { config, database, log, metrics } = options;
+  const ending = new AbortController();
+  let progress: MigrationProgress = { kind: config.migrateOnStart ? "waiting" : "done" };
+  let url = "";
+  let wasReady = false;
+  const health = new HealthMonitor({
+    version: packageVersion(),
+    probes: [databaseProbe(database), migrationsProbe(database, () => progress), prometheusProbe(metrics)],
+    onChange: (snapshot) => {
+      metrics.setUp(snapshot.ready);
+      if (!ending.signal.aborted) logChange(log, snapshot);
+      if (snapshot.ready && !wasReady) options.onReady?.(url);
+      wasReady ||= snapshot.ready;
+    },
+  });
+  const app = createApp({ log, metrics, health, database });
+  metrics.watchPool(() => database.poolCounts());
+  url = await listen(app, options);
+  log.info({ url }, "Listening.");
+
+  const onProgress = (next: MigrationProgress): void => {
+    progress = next;
+    if (next.kind !== "waiting") void health.refresh();
+  };
+  const onApplied = (applied: number): void => metrics.countMigrations(applied);
+  const migrated = config.migrateOnStart
+    ? startMigration({ database, log, signal: ending.signal, onProgress, onApplied })
+    : Promise.resolve();
+  health.start();
+
+  let stopped: Promise<void> | undefined;
+  const stop = (): Promise<void> => {
+    ending.abort();
+    stopped ??= stopParts({ app, health, migrated, database, log, timeoutMs: config.shutdownTimeoutMs });
+    return stopped;
+  };
+  return { url, stop };
+}
+
+async function listen(app: FastifyInstance, { config, database }: ServiceOptions): Promise<string> {
+  const { host, port } = config;
+  try {
+    // One address: the framework would open a second server for `localhost`, which stopping does not reach.
+    const { address } = await lookup(host, { order: "ipv4first" });
+    await app.listen({ host: address, port });
+  } catch (cause) {
+    await Promise.allSettled([app.close(), database.close()]);
+    throw listenFailed(host, port, cause as NodeJS.ErrnoException);
+  }
+  const { port: actual } = app.server.address() as AddressInfo;
+  return `http://${host.includes(":") ? `[${host}]` : host}:${actual}`;
+}
+
+function listenFailed(host: string, port: number, cause: NodeJS.ErrnoException): StoreError {
+  const reasons: Readonly<Record<string, string>> = {
+    EADDRINUSE: `Port ${port} on ${host} is in use by another process; stop that one or set PORT to another port.`,
+    EACCES: `This user may not listen on port ${port}; set PORT to one above 1023.`,
+    EADDRNOTAVAIL: `${host} is no address of this machine; set HOST to one of its own, or to 0.0.0.0 for all.`,
+    ENOTFOUND: `The host name ${host} is not known; set HOST to an address of this machine, or to 0.0.0.0 for all.`,
+  };
+  const message = reasons[cause.code ?? ""] ?? `The service cannot listen on ${host}:${port}: ${cause.message}.`;
+  return new StoreError("listen_failed", message, { cause, details: { host, port } });
+}
+
+function logChange(log: Logger, { status, ready }: HealthSnapshot): void {
+  const { state, components } = status;
+  const level = { healthy: "info", degraded: "warn", unhealthy: "error" } as const;
+  const failing = components
+    .filter((component) => component.state !== "healthy")
+    .map(({ name, details }) => `${name} (${details?.["code"] ?? details?.["reason"] ?? "no details"})`);
+  const because = failing.length === 0 ? "" : `: ${failing.join(", ")}`;
+  log[level[state]](
+    { state, ready, components },
+    `The store is ${state} and ${ready ? "ready" : "not ready"}${because}.`,
+  );
+}
+
+interface Parts {
+  readonly app: FastifyInstance;
+  readonly health: HealthMonitor;
+  readonly migrated: Promise<void>;
+  readonly database: ServiceDatabase;
+  readonly log: Logger;
+  readonly timeoutMs: number;
+}
+
+async function stopParts({ app, health, migrated, database, log, timeoutMs }: Parts): Promise<void> {
+  const startedAt = performance.now();
+  const requestsMs = timeoutMs * REQUESTS_SHARE;
+  health.beginStopping();
+  await Promise.all([
+    finishRequests(app, requestsMs, log),
+    inTime("The health check", health.stop(), requestsMs, log),
+    inTime("The migration", migrated, requestsMs, log),
+  ]);
+  const rest = Math.max(0, timeoutMs - (performance.now() - startedAt));
+  await inTime("The database", database.close(), rest, log);
+  log.info("Stopped.");
+}
+
+/** Stops listening and lets the requests under way finish; what is left after the time is cut off. */
+async function finishRequests(app: FastifyInstance, timeoutMs: number, log: Logger): Promise<void> {
+  const sweep = setInterval(() => app.server.closeIdleConnections(), IDLE_SWEEP_MS);
+  const cut = setTimeout(() => {
+    log.warn(`Requests that were not finished after ${timeoutMs} ms are cut off.`);
+    app.server.closeAllConnections();
+  }, timeoutMs);
+  try {
+    await app.close();
+  } finally {
+    clearInterval(sweep);
+    clearTimeout(cut);
+  }
+}
+
+/** Waits for a part to end, but not longer than the time; a part that fails to end is told and left behind. */
+async function inTime(part: string, ended: Promise<void>, timeoutMs: number, log: Logger): Promise<void> {
+  try {
+    await withDeadline(timeoutMs, () => ended);
+  } catch (err) {
+    log.warn({ err }, `${part} did not end well.`);
+  }
+}

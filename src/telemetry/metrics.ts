@@ -1,0 +1,140 @@
+/**
+ * The metrics of one process, in one registry that is passed on, never the library's global one. What moves in the
+ * process is in here; the text is rendered at most once a second however often it is asked for. Labels are bounded:
+ * callers give route patterns and names of datasets, never what a client sent.
+ */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+
+/** How long a rendered text is given out again: scrapes are seconds apart, and rendering costs 35 health requests. */
+const RENDER_CACHE_MS = 1_000;
+/** From a health request (far below a millisecond) to the longest wait for a database. */
+const REQUEST_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+/** The event loop's delay is sampled this often: coarse enough to cost nothing while idle. */
+const EVENT_LOOP_SAMPLE_MS = 50;
+
+/** Connections of a pool, by what they do. */
+export interface PoolCounts {
+  readonly inUse: number;
+  readonly idle: number;
+  /** Callers that wait for a connection. */
+  readonly waiting: number;
+}
+
+/** What became of a row. */
+type RowResult = "inserted" | "updated" | "unchanged" | "rejected";
+
+/** The one set of metrics of a process. Make one, pass it on. */
+export class StoreMetrics {
+  readonly #registry = new Registry();
+  readonly #storeUp: Gauge;
+  readonly #requests: Counter<"method" | "endpoint" | "status">;
+  readonly #requestSeconds: Histogram<"method" | "endpoint">;
+  readonly #migrationsApplied: Counter;
+  readonly #rowsWritten: Counter<"dataset" | "result">;
+  #rendered: { readonly text: Promise<string>; readonly at: number } | undefined;
+  #lastRender: "none" | "ok" | "failed" = "none";
+
+  constructor() {
+    const registers = [this.#registry];
+    this.#storeUp = new Gauge({
+      name: "store_up",
+      help: "1 while the store is ready: its database answers and is migrated, and the process is not stopping.",
+      registers,
+    });
+    this.#requests = new Counter({
+      name: "http_requests_total",
+      help: "HTTP requests answered, by the route's pattern.",
+      labelNames: ["method", "endpoint", "status"],
+      registers,
+    });
+    this.#requestSeconds = new Histogram({
+      name: "http_request_duration_seconds",
+      help: "Time from a request's head to the end of its answer.",
+      labelNames: ["method", "endpoint"],
+      buckets: REQUEST_SECONDS,
+      registers,
+    });
+    this.#migrationsApplied = new Counter({
+      name: "migrations_applied_total",
+      help: "Migrations that this process applied.",
+      registers,
+    });
+    this.#rowsWritten = new Counter({
+      name: "mds_rows_written_total",
+      help: "Rows by what became of them: inserted, updated, unchanged or rejected.",
+      labelNames: ["dataset", "result"],
+      registers,
+    });
+  }
+
+  /** Adds the metrics of the process, its memory and its event loop. Once, in a process that is scraped. */
+  watchProcess(): void {
+    collectDefaultMetrics({ register: this.#registry, eventLoopMonitoringPrecision: EVENT_LOOP_SAMPLE_MS });
+  }
+
+  /** Adds gauges of a pool's connections, read at each rendering. */
+  watchPool(counts: () => PoolCounts): void {
+    const gauge = (name: string, help: string, read: (pool: PoolCounts) => number): void => {
+      new Gauge({
+        name,
+        help,
+        registers: [this.#registry],
+        collect() {
+          this.set(read(counts()));
+        },
+      });
+    };
+    gauge("mds_database_pool_in_use", "Connections to the database that are in use.", (pool) => pool.inUse);
+    gauge("mds_database_pool_idle", "Open connections to the database that nobody uses.", (pool) => pool.idle);
+    gauge("mds_database_pool_waiting", "Callers that wait for a connection to the database.", (pool) => pool.waiting);
+  }
+
+  /** Sets `store_up`. The next scrape shows it. */
+  setUp(up: boolean): void {
+    this.#storeUp.set(up ? 1 : 0);
+    this.#rendered = undefined;
+  }
+
+  /** Counts an answered request. `endpoint` is a route's pattern. */
+  countRequest(method: string, endpoint: string, status: number, seconds: number): void {
+    this.#requests.inc({ method, endpoint, status });
+    this.#requestSeconds.observe({ method, endpoint }, seconds);
+  }
+
+  countMigrations(applied: number): void {
+    this.#migrationsApplied.inc(applied);
+  }
+
+  countRows(dataset: string, result: RowResult, rows: number): void {
+    this.#rowsWritten.inc({ dataset, result }, rows);
+  }
+
+  /** Whether the last rendering worked; `none` before the first. */
+  get lastRender(): "none" | "ok" | "failed" {
+    return this.#lastRender;
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  /** The text for a scrape, up to a second old. Callers at the same time share one rendering. */
+  render(): Promise<string> {
+    const now = performance.now();
+    if (this.#rendered === undefined || now - this.#rendered.at >= RENDER_CACHE_MS) {
+      this.#rendered = { text: this.#renderNow(), at: now };
+    }
+    return this.#rendered.text;
+  }
+
+  async #renderNow(): Promise<string> {
+    try {
+      const text = await this.#registry.metrics();
+      this.#lastRender = "ok";
+      return text;
+    } catch (error) {
+      this.#lastRender = "failed";
+      throw error;
+    }
+  }
+}
