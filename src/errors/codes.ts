@@ -56,6 +56,9 @@ export const ERROR_CODES = {
   file_columns: fact(422),
   file_truncated: fact(422),
 
+  // A file that cannot be written
+  file_unwritable: fact(500),
+
   // Tenants
   tenant_unknown: fact(404),
   tenant_exists: fact(409),

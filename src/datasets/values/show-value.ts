@@ -34,7 +34,12 @@ export function showValue(value: unknown): string {
 
 function showText(text: string): string {
   // Cut first: escaping megabytes to show sixty characters would be waste.
-  return JSON.stringify(cut(text)).replace(UNSAFE, escapeCharacter);
+  return escapeUnsafe(JSON.stringify(cut(text)));
+}
+
+/** Text that goes into a sentence unquoted, such as a file's name: characters that act on a terminal are written out. */
+export function escapeUnsafe(text: string): string {
+  return text.replace(UNSAFE, escapeCharacter);
 }
 
 function cut(text: string): string {
