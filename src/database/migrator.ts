@@ -186,7 +186,9 @@ async function takeLock(client: pg.Client): Promise<void> {
   } catch (error) {
     const cause = toStoreError(error);
     if (cause.code !== "database_conflict") throw cause;
-    throw new StoreError("database_conflict", "Another process is still migrating this database; try again later.", { cause });
+    throw new StoreError("database_conflict", "Another process is still migrating this database; try again later.", {
+      cause,
+    });
   }
 }
 

@@ -1,0 +1,130 @@
+/**
+ * A database with the store in it, as a long-running process sees it: one pool, the state of the schema, and migrations
+ * through a direct connection of their own. Checks use the pool; they never open another one.
+ */
+
+import { StoreError } from "../errors/store-error.ts";
+import { readMigrations } from "./migration-files.ts";
+import { type MigratorOptions, migrateUp, migrationStates } from "./migrator.ts";
+import { openPool, type Pool } from "./pool.ts";
+import { type RoleScope, runAsRole } from "./session.ts";
+import { toStoreError } from "./sqlstate.ts";
+
+export interface StoreDatabaseOptions {
+  /** The service's login. */
+  readonly url: string;
+  /** Direct connection for migrations; `url` unless given. */
+  readonly adminUrl?: string;
+  readonly maxConnections: number;
+  /** Told of connections that broke while nobody used them. */
+  readonly onIdleError?: (error: Error) => void;
+}
+
+interface SchemaState {
+  readonly version: number;
+  readonly applied_at: string | null;
+  readonly pending: number;
+  readonly checksum_ok: boolean;
+  readonly engine: string;
+  readonly engine_version: string;
+}
+
+const CONNECT_TIMEOUT_MS = 5_000;
+/** For what a health check or a status page asks; each passes a shorter signal of its own. */
+const QUERY_TIMEOUT_MS = 5_000;
+
+const STATE_SQL = `select version, checksum,
+    to_char(applied_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as applied_at,
+    current_setting('server_version') as server_version
+  from mds.applied_migrations()`;
+
+export class StoreDatabase {
+  readonly #pool: Pool;
+  readonly #migrator: MigratorOptions;
+
+  constructor({ url, adminUrl = url, maxConnections, onIdleError }: StoreDatabaseOptions) {
+    this.#migrator = { adminUrl, serviceUrl: url };
+    this.#pool = openPool({
+      url,
+      applicationName: "mds serve",
+      maxConnections,
+      connectTimeoutMs: CONNECT_TIMEOUT_MS,
+      ...(onIdleError && { onIdleError }),
+    });
+  }
+
+  /** @throws StoreError when the database does not answer. */
+  async ping(signal: AbortSignal): Promise<void> {
+    await abortable(signal, async () => {
+      await this.#pool.query("select 1");
+    });
+  }
+
+  /** The state of the schema; version 0 where the store was never installed. */
+  async schemaVersion(signal: AbortSignal): Promise<SchemaState> {
+    const migrations = await readMigrations();
+    const scope: RoleScope = { pool: this.#pool, role: "mds_app", timeoutMs: QUERY_TIMEOUT_MS };
+    const rows = await runAsRole<{ version: number; checksum: string; applied_at: string; server_version: string }>(
+      scope,
+      { text: STATE_SQL, values: [] },
+      signal,
+    ).catch((error: StoreError) => {
+      if (error.code === "migration_pending" || error.code === "tenant_refused") return [];
+      throw error;
+    });
+    const states = migrationStates(
+      migrations,
+      rows.map((row) => ({ ...row, name: "" })),
+    );
+    const newest = rows.at(-1);
+    return {
+      version: newest?.version ?? 0,
+      applied_at: newest?.applied_at ?? null,
+      pending: states.filter(({ state }) => state === "pending").length,
+      checksum_ok: states.every(({ state }) => state === "applied" || state === "pending"),
+      engine: "plain",
+      engine_version: newest?.server_version ?? (await this.#serverVersion(signal)),
+    };
+  }
+
+  /** Applies what is pending, under a lock. */
+  async migrate(signal: AbortSignal): Promise<{ readonly applied: number }> {
+    signal.throwIfAborted();
+    const applied = await migrateUp(this.#migrator);
+    return { applied: applied.length };
+  }
+
+  poolCounts(): { inUse: number; idle: number; waiting: number } {
+    const { totalCount, idleCount, waitingCount } = this.#pool;
+    return { inUse: totalCount - idleCount, idle: idleCount, waiting: waitingCount };
+  }
+
+  async close(): Promise<void> {
+    if (!this.#pool.ending) await this.#pool.end();
+  }
+
+  async #serverVersion(signal: AbortSignal): Promise<string> {
+    const { rows } = await abortable(signal, () =>
+      this.#pool.query<{ v: string }>("select current_setting('server_version') as v"),
+    );
+    return rows[0]!.v;
+  }
+}
+
+/** The work's result, or the signal's end, whichever comes first; the query itself ends by the pool's own deadlines. */
+async function abortable<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  const stopped = Promise.withResolvers<never>();
+  const stop = (): void =>
+    stopped.reject(
+      new StoreError("database_unavailable", "The database did not answer in time.", { cause: signal.reason }),
+    );
+  signal.addEventListener("abort", stop, { once: true });
+  if (signal.aborted) stop();
+  try {
+    return await Promise.race([work(), stopped.promise]);
+  } catch (error) {
+    throw toStoreError(error);
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
+}

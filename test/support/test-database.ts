@@ -1,0 +1,59 @@
+/** A database of its own for a test file: a copy of the migrated template, reached as an ordinary login. */
+import { randomBytes } from "node:crypto";
+import pg from "pg";
+import { inject } from "vitest";
+
+export const TEMPLATE = "mds_test_template";
+/** An ordinary login, member of mds_app and mds_admin. */
+export const SERVICE_LOGIN = "mds_test_service";
+
+export interface TestDatabase {
+  readonly name: string;
+  /** The service's login: ordinary, not a superuser. */
+  readonly url: string;
+  /** The superuser. */
+  readonly adminUrl: string;
+  /** One statement as the superuser. */
+  sql<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<Row[]>;
+  drop(): Promise<void>;
+}
+
+/** With `empty` a database without the store in it. */
+export async function createTestDatabase(options: { readonly empty?: boolean } = {}): Promise<TestDatabase> {
+  const server = inject("adminUrl");
+  const name = `mds_test_${randomBytes(6).toString("hex")}`;
+  await onServer(server, `create database ${name} template ${options.empty ? "template1" : TEMPLATE}`);
+  const adminUrl = adminUrlOf(server, name);
+  const client = new pg.Client({ connectionString: adminUrl });
+  await client.connect();
+  return {
+    name,
+    adminUrl,
+    url: serviceUrlOf(server, name),
+    sql: async (text, values) => (await client.query(text, values)).rows,
+    drop: async () => {
+      await client.end();
+      await onServer(server, `drop database ${name} with (force)`);
+    },
+  };
+}
+
+/** The same server and login, another database. */
+export function adminUrlOf(server: string, database: string): string {
+  return server.replace(/\/[^/?@]*(\?|$)/, `/${database}$1`);
+}
+
+/** The same server, the ordinary login, another database. */
+export function serviceUrlOf(server: string, database: string): string {
+  return adminUrlOf(server, database).replace(/\/\/[^@/]*@/, `//${SERVICE_LOGIN}:${SERVICE_LOGIN}@`);
+}
+
+async function onServer(server: string, statement: string): Promise<void> {
+  const client = new pg.Client({ connectionString: server });
+  await client.connect();
+  try {
+    await client.query(statement);
+  } finally {
+    await client.end();
+  }
+}
