@@ -42,7 +42,7 @@ describe("migrations", () => {
 
   it("are applied once when eight processes migrate at once", async () => {
     const applied = await Promise.all(Array.from({ length: 8 }, () => migrateUp(options)));
-    expect(applied.map((list) => list.length).sort()).toEqual([0, 0, 0, 0, 0, 0, 0, 2]);
+    expect(applied.map((list) => list.length).filter((count) => count > 0)).toEqual([2]);
   });
 
   it("go down and up again to the same database, and leave the roles alone", async () => {

@@ -43,8 +43,8 @@ function sortedOrder(batch: RowBatch, ids: Int32Array): Int32Array | undefined {
 }
 
 /**
- * Folds rows of one key where the result is a whole row, which can be checked here. A row that only together with what
- * is stored makes a whole one waits for a round of its own, so that the database can judge each by itself.
+ * Folds a row onto an earlier whole one of its key, which can be judged here. What follows a partial row waits for a
+ * round of its own: only the database knows whether the partial row stands. So the outcome is that of one row at a time.
  */
 function foldSorted(batch: RowBatch, ids: Int32Array, order: Int32Array): FoldedBatch {
   const groups: RowGroup[] = [];
@@ -74,7 +74,7 @@ function foldRound(batch: RowBatch, ids: Int32Array, order: ArrayLike<number>) {
     const last = survivors.at(-1);
     if (last === undefined || !sameKey(last, row)) {
       survivors.push(row);
-    } else if (sameKey(waiting.at(-1), row) || ((present[last]! | present[row]!) & required) !== required) {
+    } else if (sameKey(waiting.at(-1), row) || (present[last]! & required) !== required) {
       waiting.push(row);
     } else {
       takeAbsentFrom(batch, row, last);
