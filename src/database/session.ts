@@ -6,6 +6,7 @@
 import pgCopyStreams from "pg-copy-streams";
 import { StoreError } from "../errors/store-error.ts";
 import { type Pool, type PoolClient, setPipelining } from "./pool.ts";
+import { withRetry } from "./retry.ts";
 import { toStoreError } from "./sqlstate.ts";
 
 const SCOPE_SQL =
@@ -82,19 +83,29 @@ export async function* readInTenant<Page>(
   signal: AbortSignal | undefined,
   pages: (session: ReadSession) => AsyncGenerator<Page>,
 ): AsyncGenerator<Page> {
-  const client = await connect(scope, signal);
+  const client = await withRetry(() => beginRead(scope, signal), signal);
   let broken = true;
   const guarded = <T>(work: () => Promise<T>): Promise<T> => withDeadline(client, scope.timeoutMs, signal, work);
   try {
-    await guarded(async () => {
-      await client.query("begin isolation level repeatable read read only");
-      await client.query(SCOPE_SQL, [scope.tenantId, String(scope.timeoutMs)]);
-    });
     yield* pages({ copyOut: (query) => guarded(() => copyToBuffer(client, query)) });
     await guarded(() => client.query("commit"));
     broken = false;
   } finally {
     client.release(broken);
+  }
+}
+
+async function beginRead(scope: TenantScope, signal: AbortSignal | undefined): Promise<PoolClient> {
+  const client = await connect(scope, signal);
+  try {
+    await withDeadline(client, scope.timeoutMs, signal, async () => {
+      await client.query("begin isolation level repeatable read read only");
+      await client.query(SCOPE_SQL, [scope.tenantId, String(scope.timeoutMs)]);
+    });
+    return client;
+  } catch (error) {
+    client.release(true);
+    throw error;
   }
 }
 
