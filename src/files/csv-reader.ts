@@ -77,7 +77,7 @@ class CsvRecords {
   #readLine(line: string | UnreadableLine, number: number, mayHaveNul: boolean): void {
     if (this.#open !== undefined) this.#continueRecord(this.#open, line, number);
     else if (typeof line !== "string") this.#unreadable(line, number);
-    else if (line === "" || line === "\r") return;
+    else if (isBlank(line)) return;
     else if (this.#plan === undefined) this.#plan = this.#readHeader(line);
     else if (line.includes('"')) this.#readQuoted(line, number, this.#plan);
     else if (mayHaveNul && line.includes("\0")) {
@@ -190,6 +190,10 @@ class CsvRecords {
   #reject(number: number, line: string, code: Rejection["code"], message: string): void {
     this.#batch.rejects.push({ line: number, rejection: { code, message }, raw: withoutCr(line) });
   }
+}
+
+function isBlank(line: string): boolean {
+  return line === "" || (line.charCodeAt(0) <= 0x20 && line.trim() === "");
 }
 
 function withoutCr(text: string): string {
