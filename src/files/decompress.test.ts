@@ -62,7 +62,6 @@ describe.each(formats)("decompress %s", (format) => {
   });
 
   it("gives all that a cut-off stream holds before it says so, to a slow reader too", async () => {
-    // What the decoder itself can get out of the cut data, fed in one piece with nothing to lose.
     const cuts = fc.integer({ min: 1, max: whole.length - 1 });
     await fc.assert(
       fc.asyncProperty(cuts, fc.constantFrom(1_000, 65_536), async (cut, size) => {
@@ -78,6 +77,16 @@ describe.each(formats)("decompress %s", (format) => {
       }),
       { numRuns: 15 },
     );
+  });
+
+  it("gives all blocks before a damaged place, to a slow reader too", async () => {
+    const damaged = Buffer.concat([whole, Buffer.from("garbage garbage")]);
+    const fast = await read(pieces(damaged, damaged.length), format);
+    const slow = await read(pieces(damaged, damaged.length), format, true);
+    expect(fast.code).toMatch(/^Z_DATA_ERROR|^ZSTD_/);
+    expect(slow.code).toBe(fast.code);
+    expect(slow.bytes.length).toBe(fast.bytes.length);
+    expect(slow.bytes.length).toBeGreaterThan(text.length - 200_000);
   });
 
   it("passes a failure of its source on", async () => {
