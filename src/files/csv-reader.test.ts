@@ -107,10 +107,19 @@ describe("readCsv", () => {
     expect(rejects).toEqual([[3, "csv_invalid"]]);
   });
 
+  it("takes lines between two unclosed quotes apart where they make no record", async () => {
+    const { rows, rejects, messages } = await readShort('t,"A,1\nt,B,2\nt,C,3\nt,D,4,"\nt,E,5\n');
+    expect(rows.map(([line]) => line)).toEqual([3, 4, 6]);
+    expect(rejects).toEqual([
+      [2, "csv_invalid"],
+      [5, "csv_invalid"],
+    ]);
+    expect(messages[0]).toBe("A quote is opened in this line, but lines 2 to 5 do not make a record.");
+  });
+
   it("goes on after each of many unclosed quotes", async () => {
     const body = Array.from({ length: 3_000 }, (_, index) => (index % 3 === 0 ? 't,"X,1\n' : `t,S${index},1\n`));
     const { rows, rejects } = await readShort(body.join(""));
-    // Two open quotes in a row can make a record between them; here that never has the right number of cells.
     expect(rejects).toHaveLength(1_000);
     expect(rows).toHaveLength(2_000);
     expect(rows.map(([line]) => line)).toEqual(
