@@ -18,7 +18,7 @@ export interface ColumnOptions {
 }
 
 /** A name's meaning: a column's canonical name, null where it is to be left out, undefined where it is unknown. */
-export type ColumnTarget = string | null | undefined;
+type ColumnTarget = string | null | undefined;
 
 /** The names of a file's columns, resolved. */
 export interface ColumnNames {

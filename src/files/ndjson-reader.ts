@@ -61,23 +61,23 @@ function rejected(code: Rejection["code"], message: string): Rejected {
 
 /** A row, why there is none, or undefined for a blank line. */
 function readLine(line: string, columns: ColumnNames): RawRow | Rejected | undefined {
-  let parsed: unknown;
   try {
-    parsed = JSON.parse(line);
+    const parsed: unknown = JSON.parse(line);
+    if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) {
+      return rejected("json_invalid", "The line is JSON but not an object.");
+    }
+    const object = parsed as JsonObject;
+    if (mayLoseDigits(line, object)) restoreDigits(line, object);
+    return mapFields(object, columns);
   } catch (error) {
     return notJson(line, error);
   }
-  if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) {
-    return rejected("json_invalid", "The line is JSON but not an object.");
-  }
-  const object = parsed as JsonObject;
-  if (mayLoseDigits(line, object)) restoreDigits(line, object);
-  return mapFields(object, columns);
 }
 
 function notJson(line: string, error: unknown): Rejected | undefined {
   if (line.trim() === "") return undefined;
   if (line.includes("\0")) return rejected("nul_in_text", "The line contains a NUL character.");
+  if (error instanceof RangeError) return rejected("json_invalid", "The line is nested too deeply.");
   return rejected("json_invalid", `The line is not JSON: ${escapeUnsafe(messageOf(error))}.`);
 }
 
