@@ -6,7 +6,7 @@ import type { Rejection } from "../dataset.ts";
 import { showValue } from "./show-value.ts";
 
 /** Longest text key, in characters (code points, as PostgreSQL counts them). */
-const MAX_TEXT_CHARACTERS = 64;
+export const MAX_TEXT_CHARACTERS = 64;
 
 const CONTROL = /\p{Cc}/u;
 
