@@ -60,6 +60,14 @@ function runWith(node) {
   });
 }
 
+/** npx puts a shell between itself and us, which dies of a signal and does not pass it on. */
+function stopWithNpx() {
+  const parent = process.ppid;
+  setInterval(() => {
+    if (process.ppid !== parent) process.kill(process.pid, "SIGTERM");
+  }, 500).unref();
+}
+
 async function run() {
   const isInstalled = existsSync(join(root, "node_modules"));
   // Half the time of a start is compiling; not in the temporary folder, where others could put code for us to run.
@@ -78,6 +86,7 @@ async function run() {
 }
 
 const verb = process.argv[2];
+if (process.env.npm_lifecycle_event === "npx") stopWithNpx();
 process.title = /^[a-z-]+$/.test(verb) ? `mds ${verb}` : "mds";
 if (isNewEnough()) void run();
 else {

@@ -109,11 +109,10 @@ async function openTenantStore(
   }
 }
 
-/** Without its roles and functions a database refuses the first statement in several ways; all mean the same. */
+/** A database without our functions, and one whose roles this login is no member of, are mended in the same way. */
 function asPending(error: unknown): unknown {
   if (!(error instanceof StoreError)) return error;
-  const isRoleMissing = error.code === "constraint_violated" && error.details["sqlstate"] === "22023";
-  if (!isRoleMissing && error.code !== "tenant_refused" && error.code !== "migration_pending") return error;
+  if (error.code !== "tenant_refused" && error.code !== "migration_pending") return error;
   return new StoreError(
     "migration_pending",
     "The database is not set up for this version and login; run `mds migrate` (with ADMIN_DATABASE_URL, if this login may not).",

@@ -69,7 +69,10 @@ export class EmbeddedServiceDatabase implements ServiceDatabase {
     const server = await openEmbedded({ dataDir, log, onLost, signal: this.#starting.signal });
     for (const notice of server.notices) log.info({}, notice);
     const { url, adminUrl } = server;
-    const onIdleError = (err: Error): void => log.warn({ err }, "An idle connection to the database broke.");
+    const onIdleError = (error: Error): void => {
+      // The end of the server breaks what is left of the connections.
+      if (!this.#starting.signal.aborted) log.warn({ reason: error.message }, "An idle connection broke.");
+    };
     this.#opened = { server, database: new StoreDatabase({ url, adminUrl, maxConnections, onIdleError }) };
     return this.#opened;
   }

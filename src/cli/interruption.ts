@@ -6,14 +6,21 @@ import { constants } from "node:os";
 import { StoreError } from "../errors/store-error.ts";
 import type { Shell } from "./shell.ts";
 
+/** npm passes on the Ctrl-C that the terminal has sent to us as well: two of them this close together are one. */
+export const SAME_SIGNAL_MS = 500;
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /** Runs the work; when a signal stopped it, the exit code is 128 and the signal's number. */
 export async function interruptible(shell: Shell, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
   const stopping = new AbortController();
   let exitCode = 0;
+  let firstAt = 0;
   const onSignal = (signal: (typeof SIGNALS)[number]): void => {
-    if (exitCode !== 0) process.exit(exitCode);
+    if (exitCode !== 0) {
+      if (performance.now() - firstAt > SAME_SIGNAL_MS) process.exit(exitCode);
+      return;
+    }
+    firstAt = performance.now();
     exitCode = 128 + constants.signals[signal];
     stopping.abort(new StoreError("aborted", `Stopped by ${signal}.`));
   };

@@ -63,8 +63,19 @@ function runTransaction<Row>(
       client.query("commit"),
     ]);
     setPipelining(client, false);
+    if (answers[1].status === "rejected") throw asRoleMissing(answers[1].reason);
     for (const answer of answers) if (answer.status === "rejected") throw answer.reason;
     return (answers[2] as PromiseFulfilledResult<{ rows: Row[] }>).value.rows;
+  });
+}
+
+/** What setting a role is refused with where there is none of that name: a server that never saw a migration. */
+const NO_SUCH_ROLE = "22023";
+
+function asRoleMissing(error: unknown): unknown {
+  if ((error as { code?: string }).code !== NO_SUCH_ROLE) return error;
+  return new StoreError("migration_pending", "The server lacks the store's roles; run `mds migrate`.", {
+    cause: error,
   });
 }
 

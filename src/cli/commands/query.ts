@@ -1,9 +1,13 @@
 /** `mds query bars`: the rows of a window as they are stored, printed as they come. */
 import { Argument, type Command, Option } from "commander";
 import type { Store } from "../../client/open-store.ts";
-import { type WindowQuery, windowOf } from "../../client/window.ts";
+import { LATEST_WINDOW_MS, type WindowQuery } from "../../client/window.ts";
 import { bars } from "../../datasets/bars.ts";
-import type { DatasetShape } from "../../datasets/dataset.ts";
+import type { Rejection } from "../../datasets/dataset.ts";
+import { parseText } from "../../datasets/values/text.ts";
+import { parseTime } from "../../datasets/values/time.ts";
+import { timeZone } from "../../datasets/values/time-zone.ts";
+import { parseTimeframe } from "../../datasets/values/timeframe.ts";
 import { StoreError } from "../../errors/store-error.ts";
 import { withStore } from "../connect.ts";
 import { addExamples, addJsonFlag, addTenantFlags, collect, type TenantFlags, wholeNumber } from "../flags.ts";
@@ -17,6 +21,7 @@ interface QueryFlags extends TenantFlags {
   readonly timeframe?: readonly string[];
   readonly start?: string;
   readonly end?: string;
+  readonly timezone?: string;
   readonly limit?: number;
   readonly newestFirst?: boolean;
   readonly format: RowFormatName;
@@ -31,6 +36,7 @@ export function query(command: Command, shell: Shell): void {
     .option("--timeframe <timeframe>", "only this one, such as 1m or 1d; may be given several times", collect)
     .option("--start <time>", "not before this time, such as 2014-06-05T08:15:00Z")
     .option("--end <time>", "before this time")
+    .option("--timezone <zone>", "zone of --start and --end where they name none, such as UTC")
     .option("--limit <rows>", "at most so many rows", wholeNumber(0, Number.MAX_SAFE_INTEGER))
     .option("--newest-first", "within each series the newest row first")
     .addOption(new Option("--format <format>", "how rows are printed").choices(ROW_FORMATS).default("table"));
@@ -50,23 +56,25 @@ export function query(command: Command, shell: Shell): void {
 
 type BarsQuery = WindowQuery<typeof bars>;
 
-/** Checks what can be checked before there is a connection; a wrong time or number is wrong usage. */
-function windowQuery({ symbol, vendor, timeframe, start, end, limit, newestFirst }: QueryFlags): BarsQuery {
-  const window: BarsQuery = {
-    ...(symbol && { symbol }),
-    ...(vendor && { vendor }),
-    ...(timeframe && { timeframe }),
-    ...(start !== undefined && { start }),
-    ...(end !== undefined && { end }),
+/** Checks what can be checked before there is a connection: a wrong name or time is wrong usage. */
+function windowQuery(flags: QueryFlags): BarsQuery {
+  const { symbol, vendor, timeframe, start, end, limit, newestFirst } = flags;
+  const zone = flags.timezone === undefined ? undefined : timeZone(flags.timezone);
+  const timeOf = (name: string, text: string): bigint => BigInt(valid(parseTime(name, text, zone, LATEST_WINDOW_MS)));
+  return {
+    ...(symbol && { symbol: symbol.map((one) => valid(parseText("symbol", one))) }),
+    ...(vendor && { vendor: vendor.map((one) => valid(parseText("vendor", one))) }),
+    ...(timeframe && { timeframe: timeframe.map((one) => valid(parseTimeframe("timeframe", one))) }),
+    ...(start !== undefined && { start: timeOf("start", start) }),
+    ...(end !== undefined && { end: timeOf("end", end) }),
     ...(limit !== undefined && { limit }),
     ...(newestFirst && { newestFirst }),
   };
-  try {
-    windowOf(bars, window as WindowQuery<DatasetShape>);
-    return window;
-  } catch (error) {
-    throw error instanceof StoreError ? new StoreError("usage", error.message, { cause: error }) : error;
-  }
+}
+
+function valid<Value extends string | number>(value: Value | Rejection): Value {
+  if (typeof value === "object") throw new StoreError("usage", value.message);
+  return value;
 }
 
 async function print(

@@ -13,8 +13,9 @@ import { createLogger, type Logger } from "../../telemetry/logger.ts";
 import { StoreMetrics } from "../../telemetry/metrics.ts";
 import { EmbeddedServiceDatabase } from "../embedded-service-database.ts";
 import { addExamples } from "../flags.ts";
+import { SAME_SIGNAL_MS } from "../interruption.ts";
 import type { Output } from "../output.ts";
-import type { Shell } from "../shell.ts";
+import { EXIT, type Shell } from "../shell.ts";
 
 interface ServeFlags {
   readonly dsn?: string;
@@ -49,7 +50,7 @@ async function serveGiven(output: Output, config: LoadedConfig, log: Logger, url
     url,
     ...(adminUrl !== undefined && { adminUrl }),
     maxConnections: config.values.databasePoolSize,
-    onIdleError: (err) => log.warn({ err }, "An idle connection to the database broke."),
+    onIdleError: (error) => log.warn({ reason: error.message }, "An idle connection broke."),
   });
   return runService({
     config: config.values,
@@ -57,7 +58,7 @@ async function serveGiven(output: Output, config: LoadedConfig, log: Logger, url
     log,
     metrics: new StoreMetrics(),
     onReady: (listening) => {
-      tellReady(output, listening, `in the database at ${new URL(url).host || "this machine's socket"}`);
+      tellReady(output, listening, databaseName(url));
       void warnOfSuperuser(log, url);
     },
   });
@@ -76,7 +77,10 @@ async function serveEmbedded(output: Output, config: LoadedConfig, log: Logger):
     },
   });
   // Once the service has stopped, a further signal still ends the process at once, and the server with it.
-  const endAtOnce = (): never => process.exit(130);
+  let stoppedAt = 0;
+  const endAtOnce = (): void => {
+    if (performance.now() - stoppedAt > SAME_SIGNAL_MS) process.exit(EXIT.failed);
+  };
   try {
     const exitCode = await runService({
       config: config.values,
@@ -87,6 +91,7 @@ async function serveEmbedded(output: Output, config: LoadedConfig, log: Logger):
         tellReady(output, listening, `${resolve(config.values.dataDir)} (an embedded PostgreSQL, for this machine)`);
       },
     });
+    stoppedAt = performance.now();
     process.on("SIGINT", endAtOnce).on("SIGTERM", endAtOnce);
     await database.stopServer();
     if (lost !== undefined) throw lost.error;
@@ -95,6 +100,11 @@ async function serveEmbedded(output: Output, config: LoadedConfig, log: Logger):
     await database.stopServer();
     process.off("SIGINT", endAtOnce).off("SIGTERM", endAtOnce);
   }
+}
+
+function databaseName(url: string): string {
+  const { host, pathname, searchParams } = new URL(url);
+  return `database ${pathname.slice(1)} at ${searchParams.get("host") ?? host}`;
 }
 
 async function warnOfSuperuser(log: Logger, url: string): Promise<void> {
