@@ -14,6 +14,7 @@ import { columnNames } from "../../files/column-names.ts";
 import { dryRun } from "../../files/dry-run.ts";
 import { type IngestCounts, type IngestOptions, type IngestTarget, ingestFile } from "../../files/ingest-file.ts";
 import { RejectsWriter } from "../../files/rejects-writer.ts";
+import { youngHeapBound } from "../bound-young-heap.ts";
 import { withStore } from "../connect.ts";
 import {
   addExamples,
@@ -129,6 +130,7 @@ class IngestRun {
   readonly #options: IngestOptions;
   readonly #report: IngestReport;
   readonly #rejects: RejectsWriter | undefined;
+  readonly #boundYoungHeap = youngHeapBound();
 
   constructor(
     shell: Shell,
@@ -200,6 +202,7 @@ class IngestRun {
   #progress(file: string, startedAt: number): NonNullable<IngestOptions["onProgress"]> {
     let shownAt = startedAt;
     return (counts) => {
+      this.#boundYoungHeap();
       const now = performance.now();
       if (now - shownAt < PROGRESS_INTERVAL_MS) return;
       shownAt = now;
