@@ -5,8 +5,13 @@
 import { openPool, type Pool } from "../database/pool.ts";
 import { withRetry } from "../database/retry.ts";
 import { runAsRole } from "../database/session.ts";
+import { fundamentals } from "../datasets/fundamentals.ts";
+import { news } from "../datasets/news.ts";
+import { options } from "../datasets/options.ts";
+import { signals } from "../datasets/signals.ts";
 import { StoreError } from "../errors/store-error.ts";
 import { BarsClient } from "./bars-client.ts";
+import { DatasetClient } from "./dataset-client.ts";
 
 export interface StoreOptions {
   /** `postgres://…`; the login must be a member of mds_app. */
@@ -61,12 +66,21 @@ export class Store {
   /** UUID of the tenant. */
   readonly tenantId: string;
   readonly bars: BarsClient;
+  readonly options: DatasetClient<typeof options>;
+  readonly fundamentals: DatasetClient<typeof fundamentals>;
+  readonly news: DatasetClient<typeof news>;
+  readonly signals: DatasetClient<typeof signals>;
 
   /** @internal Use openStore. */
   constructor(pool: Pool, tenantId: string, timeoutMs: number) {
     this.#pool = pool;
     this.tenantId = tenantId;
-    this.bars = new BarsClient({ pool, tenantId, timeoutMs });
+    const scope = { pool, tenantId, timeoutMs };
+    this.bars = new BarsClient(scope);
+    this.options = new DatasetClient(scope, options);
+    this.fundamentals = new DatasetClient(scope, fundamentals);
+    this.news = new DatasetClient(scope, news);
+    this.signals = new DatasetClient(scope, signals);
   }
 
   /** Waits for calls under way and closes the connections. */
