@@ -109,7 +109,9 @@ type OutputOf<C extends ValueColumn> = {
 export type JsonObject = { readonly [name: string]: unknown };
 
 /** A row on its way in. An absent field keeps what is stored, an explicit null clears it. */
-export type InputRow<S extends DatasetShape> = Named<S["dimensions"], string> & {
+export type InputRow<S extends DatasetShape> = {
+  [D in S["dimensions"][number] as D["name"]]: D extends { type: "decimal" } ? string | number : string;
+} & {
   [K in S["time"]["name"]]: TimeInput;
 } & { [C in Required_<S["values"]> as C["name"]]?: InputOf<C> } & {
   [C in Optional_<S["values"]> as C["name"]]?: InputOf<C> | null;
