@@ -367,24 +367,11 @@ $$;
 create view mds.latest_prices with (security_barrier) as
 select vendor, symbol, price, price_timestamp from mds.read_latest_prices(null, null);
 
-create function store.newest_bar() returns timestamptz
-language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-  select max(l.ts) from store.last_bars(
-    (select array_agg(s.series_id) from store.bars_series s where s.tenant_id = (select store.current_tenant()))
-  ) l
-$$;
-
--- When each dataset was last heard of.
-create view mds.data_freshness with (security_barrier) as
-select 'bars'::text as dataset, store.newest_bar() as latest;
-
-revoke execute on function store.bar_end, store.last_bars, store.newest_bar, mds.read_latest_prices from public;
-grant execute on function store.newest_bar, mds.read_latest_prices to mds_app, mds_reader;
-grant select on mds.bars_ohlcv, mds.latest_prices, mds.data_freshness to mds_app, mds_reader;
+revoke execute on function store.bar_end, store.last_bars, mds.read_latest_prices from public;
+grant execute on function mds.read_latest_prices to mds_app, mds_reader;
+grant select on mds.bars_ohlcv, mds.latest_prices to mds_app, mds_reader;
 
 -- migrate:down
-drop view mds.data_freshness;
-drop function store.newest_bar();
 drop view mds.latest_prices;
 drop function mds.read_latest_prices(text[], text[]);
 drop function store.last_bars(int4[]);

@@ -312,7 +312,36 @@ grant execute on function mds.find_options_series, mds.read_options to mds_app, 
 grant execute on function mds.ensure_options_series, mds.upsert_options to mds_app;
 grant select on mds.options_snap to mds_app, mds_reader;
 
+-- Options only, from here on.
+
+-- All contracts of an underlying that had not expired at a moment, each with its newest snapshot not after it.
+create function mds.read_option_chain(vendor_values text[], symbol_value text, at_time timestamptz)
+returns table (
+  vendor text, symbol text, expiry text, option_type text, strike text, ts timestamptz,
+  bid float8, ask float8, last float8, iv float8, delta float8, gamma float8, theta float8, vega float8, rho float8,
+  spot float8, oi int8, volume int8
+)
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+  with contracts as materialized (
+    select s.series_id, s.vendor, s.symbol, s.expiry, s.option_type, s.strike
+    from store.options_series s
+    where s.tenant_id = (select store.current_tenant())
+      and (vendor_values is null or s.vendor = any (vendor_values)) and s.symbol = symbol_value
+      and s.expiry >= (at_time at time zone 'UTC')::date
+  )
+  select c.vendor, c.symbol, to_char(c.expiry, 'YYYY-MM-DD'), c.option_type, trim_scale(c.strike)::text, d.ts,
+    d.bid, d.ask, d.last, d.iv, d.delta, d.gamma, d.theta, d.vega, d.rho, d.spot, d.oi, d.volume
+  from store.last_times('options', 'ts', (select array_agg(series_id) from contracts), at_time) l
+  join contracts c on c.series_id = l.series_id
+  join store.options_data d on d.series_id = l.series_id and d.ts = l.last_time
+  order by c.vendor collate "C", c.expiry, c.strike, c.option_type
+$$;
+
+revoke execute on function mds.read_option_chain from public;
+grant execute on function mds.read_option_chain to mds_app, mds_reader;
+
 -- migrate:down
+drop function mds.read_option_chain(text[], text, timestamptz);
 drop function mds.read_options(int4[], timestamptz, timestamptz, boolean, int4);
 drop function mds.upsert_options(int4[], timestamptz[], float8[], float8[], float8[], float8[], float8[], float8[], float8[], float8[], float8[], float8[], int8[], int8[]);
 drop function mds.find_options_series(text[], text[], text[], text[], text[], boolean, int4);

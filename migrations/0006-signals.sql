@@ -238,7 +238,57 @@ grant execute on function mds.find_signals_series, mds.read_signals to mds_app, 
 grant execute on function mds.ensure_signals_series, mds.upsert_signals to mds_app;
 grant select on mds.signals to mds_app, mds_reader;
 
+-- Signals only, from here on.
+
+-- The newest value of each signal.
+create function mds.read_latest_signals(vendor_values text[], symbol_values text[], name_values text[])
+returns table (vendor text, symbol text, name text, ts timestamptz, value float8, score float8, metadata jsonb)
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+  with series as materialized (
+    select s.series_id, s.vendor, s.symbol, s.name
+    from store.signals_series s
+    where s.tenant_id = (select store.current_tenant())
+      and (vendor_values is null or s.vendor = any (vendor_values))
+      and (symbol_values is null or s.symbol = any (symbol_values))
+      and (name_values is null or s.name = any (name_values))
+  )
+  select s.vendor, s.symbol, s.name, d.ts, d.value, d.score, d.metadata
+  from store.last_times('signals', 'ts', (select array_agg(series_id) from series), 'infinity') l
+  join series s on s.series_id = l.series_id
+  join store.signals_data d on d.series_id = l.series_id and d.ts = l.last_time
+  order by s.vendor collate "C", s.symbol collate "C", s.name collate "C"
+$$;
+
+-- Count, last, mean, least and greatest value of each signal in a half-open window.
+create function mds.summarize_signals(
+  vendor_values text[], symbol_values text[], name_values text[], window_start timestamptz, window_end timestamptz
+)
+returns table (
+  vendor text, symbol text, name text, count int8, last float8, last_ts timestamptz, mean float8, min float8, max float8
+)
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+  select s.vendor, s.symbol, s.name, a.count, a.last, a.last_ts, a.mean, a.min, a.max
+  from store.signals_series s
+  cross join lateral (
+    select count(*) as count, (array_agg(d.value order by d.ts desc))[1] as last, max(d.ts) as last_ts,
+      avg(d.value) as mean, min(d.value) as min, max(d.value) as max
+    from store.signals_data d
+    where d.series_id = s.series_id and d.ts >= window_start and d.ts < window_end
+  ) a
+  where s.tenant_id = (select store.current_tenant())
+    and (vendor_values is null or s.vendor = any (vendor_values))
+    and (symbol_values is null or s.symbol = any (symbol_values))
+    and (name_values is null or s.name = any (name_values))
+    and a.count > 0
+  order by s.vendor collate "C", s.symbol collate "C", s.name collate "C"
+$$;
+
+revoke execute on function mds.read_latest_signals, mds.summarize_signals from public;
+grant execute on function mds.read_latest_signals, mds.summarize_signals to mds_app, mds_reader;
+
 -- migrate:down
+drop function mds.summarize_signals(text[], text[], text[], timestamptz, timestamptz);
+drop function mds.read_latest_signals(text[], text[], text[]);
 drop function mds.read_signals(int4[], timestamptz, timestamptz, boolean, int4);
 drop function mds.upsert_signals(int4[], timestamptz[], float8[], float8[], jsonb[]);
 drop function mds.find_signals_series(text[], text[], text[], boolean, int4);

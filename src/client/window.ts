@@ -97,11 +97,14 @@ export function windowOf(dataset: DatasetShape, query: WindowQuery<DatasetShape>
   if (!Number.isSafeInteger(limit) || (limit as number) < 0) {
     throw new StoreError("usage", `limit is ${String(limit)}; it must be a whole number of rows, 0 or more.`);
   }
-  const startUs =
-    start === undefined ? EARLIEST_TIME_US : accepted(parseTime("start", start, undefined, LATEST_WINDOW_MS));
-  const endUs =
-    end === undefined ? LATEST_WINDOW_MS * 1_000 : accepted(parseTime("end", end, undefined, LATEST_WINDOW_MS));
+  const startUs = start === undefined ? EARLIEST_TIME_US : timeOf("start", start);
+  const endUs = end === undefined ? LATEST_WINDOW_MS * 1_000 : timeOf("end", end);
   return { startUs, endUs, limit: limit as number, newestFirst: newestFirst === true };
+}
+
+/** @throws StoreError when it is no time between 1900 and 2200. */
+export function timeOf(name: string, time: unknown): number {
+  return accepted(parseTime(name, time, undefined, LATEST_WINDOW_MS));
 }
 
 function choices(name: string, type: DimensionColumn["type"], given: unknown): string[] | null {

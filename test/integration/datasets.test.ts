@@ -83,6 +83,40 @@ describe("options", () => {
   });
 });
 
+describe("an option chain", () => {
+  it("is each contract's newest snapshot not after a moment, without those that had expired", async () => {
+    const of = (strike: number, ts: string, bid: number, expiry = "2024-06-21") => ({
+      vendor: "lean",
+      symbol: "CHAIN",
+      expiry,
+      option_type: "P",
+      strike,
+      ts,
+      bid,
+    });
+    await store.options.upsert([
+      of(9, "2023-01-03T15:00:00Z", 1),
+      of(10, "2024-05-01T15:00:00Z", 2),
+      of(10, "2024-05-02T15:00:00Z", 3),
+      of(10, "2024-05-03T15:00:00Z", 4),
+      of(11, "2024-05-01T15:00:00Z", 5, "2024-05-01"),
+      of(12, "2024-05-03T15:00:00Z", 6),
+    ]);
+    const chain = async (at: string) =>
+      (await store.options.chain({ symbol: "CHAIN", at })).map(({ strike, bid }) => [strike, bid]);
+    expect(await chain("2024-05-02T15:00:00Z")).toEqual([
+      ["9", 1],
+      ["10", 3],
+    ]);
+    expect(await chain("2024-05-01T23:00:00Z")).toEqual([
+      ["11", 5],
+      ["9", 1],
+      ["10", 2],
+    ]);
+    expect(await chain("2022-01-01T00:00:00Z")).toEqual([]);
+  });
+});
+
 describe("fundamentals", () => {
   const key = { vendor: "v", symbol: "AAPL", asof: "2024-03-30T00:00:00Z" };
 
@@ -235,12 +269,34 @@ describe("signals", () => {
     expect(await collect(store.signals.read({ name: "keep" }))).toMatchObject([{ metadata: null }]);
   });
 
+  it("have a newest value each, and a summary of a window", async () => {
+    const of = (ts: string, value: number) => ({ ...signal, name: "stats", ts, value });
+    await store.signals.upsert([
+      of("2019-01-01T00:00:00Z", 9),
+      of("2024-01-01T00:00:00Z", 1),
+      of("2024-01-02T00:00:00Z", 4),
+    ]);
+    expect(await store.signals.latest({ names: ["stats"] })).toMatchObject([
+      { value: 4, ts: us("2024-01-02T00:00:00Z") },
+    ]);
+    const window = { names: ["stats"], start: "2024-01-01T00:00:00Z", end: "2024-01-03T00:00:00Z" };
+    expect(await store.signals.summary(window)).toMatchObject([{ count: 2n, last: 4, mean: 2.5, min: 1, max: 4 }]);
+    expect(await store.signals.summary({ ...window, end: "2024-01-01T00:00:00Z" })).toEqual([]);
+  });
+
   it("come as columns", async () => {
     const columns = await store.signals.readColumns({ name: "momentum" });
     expect([...columns.values.value]).toEqual([0.25]);
     expect(columns.values.metadata).toEqual(['{"other": 1}']);
     expect([...columns.nulls.score]).toEqual([1]);
   });
+});
+
+it("freshness tells the newest time of each dataset", async () => {
+  const latest = new Map((await store.freshness()).map((one) => [one.dataset, one.latest]));
+  expect([...latest.keys()]).toEqual(["bars", "options", "fundamentals", "news", "signals"]);
+  expect(latest.get("bars")).toBeNull();
+  expect(latest.get("fundamentals")).toBe(us("2024-03-30T00:00:00Z"));
 });
 
 it("hostile text of any kind comes back as it was", async () => {

@@ -29,7 +29,7 @@ export function parseJson(column: string, value: unknown): string | Rejection {
 }
 
 /** A number that was read from text and kept as written; not yet in TypeScript's library. */
-const { isRawJSON: isRawJson } = JSON as unknown as { isRawJSON(value: unknown): boolean };
+const isRawJson = (JSON as unknown as { readonly isRawJSON: (value: unknown) => boolean }).isRawJSON;
 
 /** Why a part of a value is no JSON. */
 class NotJson {
