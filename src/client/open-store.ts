@@ -9,6 +9,7 @@ import { fundamentals } from "../datasets/fundamentals.ts";
 import { news } from "../datasets/news.ts";
 import { StoreError } from "../errors/store-error.ts";
 import { BarsClient } from "./bars-client.ts";
+import { BatchWriter, type BatchWriterOptions } from "./batch-writer.ts";
 import { DatasetClient } from "./dataset-client.ts";
 import { type Freshness, freshness } from "./latest.ts";
 import { OptionsClient } from "./options-client.ts";
@@ -90,6 +91,11 @@ export class Store {
   /** The newest time of each dataset. */
   freshness(options?: ReadOptions): Promise<Freshness[]> {
     return freshness(this.#scope, options);
+  }
+
+  /** A writer for rows of many datasets that come one by one. */
+  batchWriter(options?: BatchWriterOptions): BatchWriter {
+    return new BatchWriter(this, options);
   }
 
   /** Waits for calls under way and closes the connections. */
