@@ -12,8 +12,9 @@ export type {
 } from "./client/latest.ts";
 export { openStore, type Store, type StoreOptions } from "./client/open-store.ts";
 export type { OptionsClient } from "./client/options-client.ts";
-export type { WindowColumns } from "./client/read.ts";
+export type { RowReadOptions, WindowColumns } from "./client/read.ts";
 export type { SignalsClient } from "./client/signals-client.ts";
+export type { StoreSnapshot } from "./client/snapshot.ts";
 export type { RowRejection, RowSource, UpsertOptions, UpsertResult } from "./client/upsert.ts";
 export type { Choice, ReadOptions, Series, WindowQuery } from "./client/window.ts";
 export { type Bar, type BarInput, bars } from "./datasets/bars.ts";
