@@ -3,6 +3,7 @@ import { openReadSession, type ReadSession } from "../database/session.ts";
 import type { DatasetShape, StoredRow } from "../datasets/dataset.ts";
 import { type ColumnPage, createColumnPage } from "../datasets/derive/codec.ts";
 import type { ValueBuffer } from "../datasets/derive/row-batch.ts";
+import { parseJsonText } from "../datasets/values/json-text.ts";
 import { StoreError } from "../errors/store-error.ts";
 import { PAGE_ROWS, pageThrough } from "./page-through.ts";
 import {
@@ -112,7 +113,7 @@ function rowsOf<S extends DatasetShape>(
     row[dataset.time.name] = page.times[at];
     for (const { column, values, nulls } of page.columns) {
       if (nulls[at] === 1) row[column.name] = null;
-      else row[column.name] = column.type === "json" && !jsonAsText ? JSON.parse(values[at] as string) : values[at];
+      else row[column.name] = column.type === "json" && !jsonAsText ? parseJsonText(values[at] as string) : values[at];
     }
     rows[at] = row as StoredRow<S>;
   }
