@@ -2,10 +2,25 @@ import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { migrateUp } from "../../src/database/migrator.ts";
 import { bars } from "../../src/datasets/bars.ts";
-import { columnsOf } from "../../src/datasets/dataset.ts";
+import { columnsOf, type DatasetShape } from "../../src/datasets/dataset.ts";
 import { datasetSql } from "../../src/datasets/derive/sql.ts";
+import { fundamentals } from "../../src/datasets/fundamentals.ts";
+import { news } from "../../src/datasets/news.ts";
+import { options } from "../../src/datasets/options.ts";
+import { signals } from "../../src/datasets/signals.ts";
 import { describeDatabase } from "../support/describe-database.ts";
 import { createTestDatabase, type TestDatabase } from "../support/test-database.ts";
+
+/** The migration that made each dataset, in their order. */
+const DATASETS: Readonly<Record<string, DatasetShape>> = {
+  "0002-bars.sql": bars,
+  "0003-options.sql": options,
+  "0004-fundamentals.sql": fundamentals,
+  "0005-news.sql": news,
+  "0006-signals.sql": signals,
+};
+/** Migrations that no definition speaks of. */
+const OTHERS = ["0007-freshness.sql"];
 
 let migrated: TestDatabase;
 let derived: TestDatabase;
@@ -21,23 +36,33 @@ afterAll(async () => {
 
 describe("R1 one source of tables, views and functions", () => {
   it("the migrated database equals what the definitions say", async () => {
-    const bars0002 = await readFile(new URL("../../migrations/0002-bars.sql", import.meta.url), "utf8");
-    const rest = /-- Bars only, from here on\.[\s\S]*(?=-- migrate:down)/.exec(bars0002)![0];
     await migrateUp({ adminUrl: derived.adminUrl, serviceUrl: derived.url }, { to: 1 });
     await derived.sql("set role mds_owner");
-    await derived.sql("insert into store.settings (name, value) values ('partition_width.bars', 'month')");
-    await derived.sql(datasetSql(bars));
-    await derived.sql(rest);
+    for (const [file, dataset] of Object.entries(DATASETS)) {
+      await derived.sql("insert into store.settings (name, value) values ($1, $2)", [
+        `partition_width.${dataset.name}`,
+        dataset.partitionWidth,
+      ]);
+      await derived.sql(datasetSql(dataset));
+      const text = await readFile(new URL(`../../migrations/${file}`, import.meta.url), "utf8");
+      const own = /-- \w+ only, from here on\.[\s\S]*(?=-- migrate:down)/.exec(text);
+      if (own !== null) await derived.sql(own[0]);
+    }
+    for (const file of OTHERS) {
+      const text = await readFile(new URL(`../../migrations/${file}`, import.meta.url), "utf8");
+      await derived.sql(/-- migrate:up\n([\s\S]*)-- migrate:down/.exec(text)![1]!);
+    }
     await derived.sql("reset role");
     expect(await describeDatabase(derived)).toEqual(await describeDatabase(migrated));
   });
 
-  it("the view has the definition's columns in its order", async () => {
+  it.each(Object.values(DATASETS))("the view of $name has the definition's columns in its order", async (dataset) => {
     const rows = await migrated.sql<{ name: string }>(
       `select column_name as name from information_schema.columns
-       where table_schema = 'mds' and table_name = 'bars' order by ordinal_position`,
+       where table_schema = 'mds' and table_name = $1 order by ordinal_position`,
+      [dataset.view ?? dataset.name],
     );
-    expect(rows.map(({ name }) => name)).toEqual(columnsOf(bars).map(({ name }) => name));
+    expect(rows.map(({ name }) => name)).toEqual(columnsOf(dataset).map(({ name }) => name));
   });
 });
 

@@ -1,10 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { readMigrations } from "../../src/database/migration-files.ts";
 import { StoreDatabase } from "../../src/database/store-database.ts";
 import { startService } from "../../src/service/server.ts";
 import { createLogger } from "../../src/telemetry/logger.ts";
 import { StoreMetrics } from "../../src/telemetry/metrics.ts";
 import { createTestDatabase, type TestDatabase } from "../support/test-database.ts";
 
+const newest = (await readMigrations()).length;
 let database: TestDatabase;
 const soon = (): AbortSignal => AbortSignal.timeout(5_000);
 
@@ -25,12 +27,12 @@ describe("StoreDatabase", () => {
     expect(await store.schemaVersion(soon())).toMatchObject({
       version: 0,
       applied_at: null,
-      pending: 2,
+      pending: newest,
       checksum_ok: true,
     });
-    expect(await store.migrate(soon())).toEqual({ applied: 2 });
+    expect(await store.migrate(soon())).toEqual({ applied: newest });
     expect(await store.schemaVersion(soon())).toMatchObject({
-      version: 2,
+      version: newest,
       applied_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/),
       pending: 0,
       checksum_ok: true,
@@ -40,7 +42,7 @@ describe("StoreDatabase", () => {
     await database.sql("update store.schema_migrations set checksum = 'other' where version = 1");
     expect(await store.schemaVersion(soon())).toMatchObject({ checksum_ok: false });
     await expect(store.migrate(soon())).rejects.toMatchObject({ code: "migration_altered" });
-    await database.sql("update store.schema_migrations set version = 99 where version = 2");
+    await database.sql("update store.schema_migrations set version = 99 where version = 3");
     expect(await store.schemaVersion(soon())).toMatchObject({ checksum_ok: false, pending: 1 });
     await store.close();
   });
@@ -79,7 +81,7 @@ describe("the service on a real database", () => {
       expect(new Set(answers)).toEqual(new Set([200]));
     }
     expect(await connections()).toBeLessThanOrEqual(2);
-    expect(await (await fetch(`${url}/schema/version`)).json()).toMatchObject({ version: 2, pending: 0 });
+    expect(await (await fetch(`${url}/schema/version`)).json()).toMatchObject({ version: newest, pending: 0 });
     expect((await fetch(`${url}/readyz`)).status).toBe(200);
     expect(await (await fetch(`${url}/metrics`)).text()).toMatch(/^store_up 1$/m);
     await service.stop();

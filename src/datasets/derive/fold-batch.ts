@@ -61,15 +61,24 @@ function foldSorted(batch: RowBatch, ids: Int32Array, order: Int32Array): Folded
   return { groups, superseded, rejections };
 }
 
+/** The order of the primary key. */
+function keyOrder({ seriesAt, times, contentKeys }: RowBatch, ids: Int32Array): (a: number, b: number) => number {
+  const byTime = (a: number, b: number): number => ids[seriesAt[a]!]! - ids[seriesAt[b]!]! || times[a]! - times[b]!;
+  if (contentKeys.length === 0) return byTime;
+  return (a, b) => byTime(a, b) || compareText(contentKeys[a]!, contentKeys[b]!);
+}
+
+const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
 function foldRound(batch: RowBatch, ids: Int32Array, order: ArrayLike<number>) {
-  const { seriesAt, times, present, columns } = batch;
+  const { present, columns } = batch;
+  const compare = keyOrder(batch, ids);
   const rules = new RuleChecker(batch.dataset);
   const required = batch.dataset.values.reduce((bits, value, slot) => (value.required ? bits | (1 << slot) : bits), 0);
   const survivors: number[] = [];
   const waiting: number[] = [];
   const rejections: { row: number; rejection: Rejection }[] = [];
-  const sameKey = (a: number | undefined, b: number): boolean =>
-    a !== undefined && ids[seriesAt[a]!] === ids[seriesAt[b]!] && times[a] === times[b];
+  const sameKey = (a: number | undefined, b: number): boolean => a !== undefined && compare(a, b) === 0;
   for (const row of Array.from(order)) {
     const last = survivors.at(-1);
     if (last === undefined || !sameKey(last, row)) {

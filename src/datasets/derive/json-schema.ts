@@ -26,15 +26,37 @@ export function datasetJsonSchema(dataset: DatasetShape): Record<string, unknown
 }
 
 function dimensionSchema({ type, description }: DimensionColumn): Record<string, unknown> {
-  if (type === "timeframe") return { enum: TIMEFRAMES, description };
-  return { type: "string", minLength: 1, maxLength: MAX_TEXT_CHARACTERS, description };
+  switch (type) {
+    case "text":
+      return { type: "string", minLength: 1, maxLength: MAX_TEXT_CHARACTERS, description };
+    case "timeframe":
+      return { enum: TIMEFRAMES, description };
+    case "option_type":
+      return { enum: ["C", "P"], description };
+    case "date":
+      return { type: "string", format: "date", description };
+    case "decimal":
+      return { type: ["number", "string"], description };
+  }
 }
 
-function valueSchema({ type, required, min, unit, description }: ValueColumn): Record<string, unknown> {
-  const json = type === "int8" ? "integer" : "number";
+function valueSchema(column: ValueColumn): Record<string, unknown> {
+  const { type, required, min, max, maxCharacters, unit, description } = column;
+  const types = JSON_TYPES[type];
   return {
-    type: required ? json : [json, "null"],
+    type: required && types.length === 1 ? types[0] : [...types, ...(required ? [] : ["null"])],
     ...(min !== undefined && { minimum: min }),
+    ...(max !== undefined && { maximum: max }),
+    ...(maxCharacters !== undefined && { maxLength: maxCharacters }),
     description: `${description} Unit: ${unit}.`,
   };
 }
+
+/** A numeric may have more digits than a reader's floats, so it may come as text. */
+const JSON_TYPES: Readonly<Record<ValueColumn["type"], readonly string[]>> = {
+  float8: ["number"],
+  int8: ["integer"],
+  numeric: ["number", "string"],
+  text: ["string"],
+  json: ["object"],
+};

@@ -7,9 +7,15 @@ import type { DatasetShape, ValueColumn } from "../dataset.ts";
 
 /** `create function mds.upsert_<dataset>`. */
 export function upsertFunctionSql(dataset: DatasetShape): string {
-  const { name, time, values } = dataset;
-  const columns = [time.name, ...values.map((v) => v.name)];
-  const arrays = ["series_ids int4[]", "times timestamptz[]", ...values.map((v) => `${v.name}s ${v.type}[]`)];
+  const { name, values } = dataset;
+  const keys = keyColumns(dataset);
+  const columns = [...keys, ...values.map((v) => v.name)];
+  const arrays = [
+    "series_ids int4[]",
+    "times timestamptz[]",
+    ...(dataset.contentKey ? ["content_keys bytea[]"] : []),
+    ...values.map((v) => `${v.name}_values ${arrayType(v)}`),
+  ];
   const afterConflict = values.map((v) => absentKeeps(v, "excluded"));
   return `-- One batch: parallel arrays, every key at most once. A value column whose array is null is absent and keeps what is
 -- stored. Rows that the absent columns make impossible come back in "rejected" (1-based positions with their reasons);
@@ -34,8 +40,7 @@ begin
     raise exception 'A series of this batch does not exist.' using errcode = 'MD001';
   end if;
   select min(t), max(t) into first_time, last_time from unnest(times) t;
-${rejectionSql(dataset)}
-  for attempt in 1..2 loop
+${scaleSql(dataset)}${rejectionSql(dataset)}  for attempt in 1..2 loop
     select count(*) filter (where d.series_id is null), count(*) filter (where d.series_id is not null)
     into inserted, updated
     from ${incoming(dataset)} n
@@ -44,23 +49,23 @@ ${rejectionSql(dataset)}
     exit when inserted + updated = 0;
     if inserted = size and attempt = 1 then
       begin
-        insert into store.${name}_data (series_id, ${columns.join(", ")})
-        select n.series_id, ${columns.map((c) => `n.${c}`).join(", ")}
+        insert into store.${name}_data (${columns.join(", ")})
+        select ${columns.map((c) => `n.${c}`).join(", ")}
         from ${incoming(dataset)} n
-        order by n.series_id, n.${time.name};
+        order by ${keys.map((key) => `n.${key}`).join(", ")};
         exit;
       exception when unique_violation then
         continue; -- Another session wrote one of these keys in this moment: look again.
       end;
     end if;
-    insert into store.${name}_data as d (series_id, ${columns.join(", ")})
-    select n.series_id, n.${time.name},
+    insert into store.${name}_data as d (${columns.join(", ")})
+    select ${keys.map((key) => `n.${key}`).join(", ")},
       ${values.map((v) => absentKeeps(v, "n")).join(",\n      ")}
     from ${incoming(dataset)} n
     ${storedJoin(dataset)}
     where ${differs(dataset)}
-    order by n.series_id, n.${time.name}
-    on conflict (series_id, ${time.name}) do update set
+    order by ${keys.map((key) => `n.${key}`).join(", ")}
+    on conflict (${keys.join(", ")}) do update set
       ${values.map((v, i) => `${v.name} = ${afterConflict[i]}`).join(",\n      ")}
     where (${stored(dataset)}) is distinct from (
       ${afterConflict.join(",\n      ")});
@@ -71,24 +76,33 @@ end $$;
 `;
 }
 
+/** The columns of the primary key. */
+export function keyColumns({ time, contentKey }: DatasetShape): string[] {
+  return ["series_id", time.name, ...(contentKey ? [contentKey.name] : [])];
+}
+
+const arrayType = ({ type }: ValueColumn): string => `${type === "json" ? "jsonb" : type}[]`;
 const stored = ({ values }: DatasetShape): string => values.map((v) => `d.${v.name}`).join(", ");
 const absentKeeps = ({ name }: ValueColumn, source: "n" | "excluded"): string =>
-  `case when ${name}s is null then d.${name} else ${source}.${name} end`;
+  `case when ${name}_values is null then d.${name} else ${source}.${name} end`;
 
 /** Set-returning calls in the select list: `from unnest(a, b, ...)` would write every array to a store of its own. */
-function incoming({ time, values }: DatasetShape, more = ""): string {
-  const lists = values.map((v) => `unnest(${v.name}s) as ${v.name}`);
+function incoming({ time, values, contentKey }: DatasetShape, more = ""): string {
+  const lists = values.map((v) => `unnest(${v.name}_values) as ${v.name}`);
+  if (contentKey) lists.unshift(`unnest(content_keys) as ${contentKey.name}`);
   return `(
       select unnest(series_ids) as series_id, unnest(times) as ${time.name},
         ${lists.join(",\n        ")}${more}
     )`;
 }
 
-function storedJoin({ name, time }: DatasetShape): string {
+function storedJoin(dataset: DatasetShape): string {
+  const { name, time } = dataset;
+  const same = keyColumns(dataset).map((key) => `d.${key} = n.${key}`);
   return `left join (
       select * from store.${name}_data s
       where s.series_id = any (ids) and s.${time.name} between first_time and last_time
-    ) d on d.series_id = n.series_id and d.${time.name} = n.${time.name}`;
+    ) d on ${same.join(" and ")}`;
 }
 
 function differs(dataset: DatasetShape): string {
@@ -98,8 +112,9 @@ function differs(dataset: DatasetShape): string {
 
 function rejectionSql(dataset: DatasetShape): string {
   const { values, rules } = dataset;
-  const required = values.filter((v) => v.required);
-  return `  if ${required.map((v) => `${v.name}s is null`).join(" or ")} then
+  const required = values.filter((v) => v.required && !dataset.contentKey?.columns.includes(v.name));
+  if (required.length === 0) return "";
+  return `  if ${required.map((v) => `${v.name}_values is null`).join(" or ")} then
     select array_agg(j.position), array_agg(j.reason) into rejected, reasons
     from (
       select m.position, case
@@ -117,6 +132,19 @@ function rejectionSql(dataset: DatasetShape): string {
     if rejected is not null then
       return;
     end if;
+  end if;
+`;
+}
+
+/** A cast to numeric(p,s) rounds without a word, so the digits are counted before it. */
+function scaleSql({ values }: DatasetShape): string {
+  const numerics = values.filter((v) => v.type === "numeric");
+  if (numerics.length === 0) return "";
+  const tooFine = numerics.map(
+    (v) => `exists (select from unnest(${v.name}_values) v where v <> round(v, ${v.scale}))`,
+  );
+  return `  if ${tooFine.join("\n    or ")} then
+    raise exception 'A number of this batch has more decimal places than its column keeps.' using errcode = '22003';
   end if;
 `;
 }
