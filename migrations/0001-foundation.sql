@@ -96,6 +96,37 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   where i.inhparent = to_regclass(format('store.%I', dataset || '_data')) and not i.inhdetachpending
 $$;
 
+-- The newest time not after a bound of each of these series. The month before it is searched first, then two months before
+-- that, then four, and so on for the series not yet found: one search of everything would open hundreds of partitions.
+create function store.last_times(dataset text, time_column text, series_ids int4[], not_after timestamptz)
+returns table (series_id int4, last_time timestamptz)
+language plpgsql stable set search_path = pg_catalog, pg_temp set jit = off as $$
+declare
+  upper_bound timestamptz := not_after + interval '1 microsecond';
+  lower_bound timestamptz := least(not_after, now()) - interval '1 month';
+  width interval := interval '2 months';
+  missing int4[] := series_ids;
+  found_ids int4[];
+  found_times timestamptz[];
+begin
+  while upper_bound > '1900-01-01' and cardinality(missing) > 0 loop
+    execute format(
+      'select array_agg(m), array_agg(l.last_time)
+       from unnest($1) m
+       cross join lateral (
+         select d.%1$I as last_time from store.%2$I d
+         where d.series_id = m and d.%1$I >= $2 and d.%1$I < $3
+         order by d.%1$I desc limit 1
+       ) l', time_column, dataset || '_data')
+    into found_ids, found_times using missing, lower_bound, upper_bound;
+    return query select unnest(found_ids), unnest(found_times);
+    missing := array(select unnest(missing) except select unnest(found_ids));
+    upper_bound := lower_bound;
+    lower_bound := lower_bound - width;
+    width := width * 2;
+  end loop;
+end $$;
+
 -- The starts that no attached partition covers.
 create function store.uncovered(dataset text, starts timestamptz[]) returns timestamptz[]
 language sql stable set search_path = pg_catalog, pg_temp as $$
@@ -162,6 +193,7 @@ drop function mds.create_tenant(text, text);
 drop function mds.applied_migrations();
 drop function mds.tenant_id(text);
 drop function store.uncovered(text, timestamptz[]);
+drop function store.last_times(text, text, int4[], timestamptz);
 drop function store.partitions(text);
 drop function store.require_tenant();
 drop function store.current_tenant();

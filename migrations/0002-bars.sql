@@ -44,39 +44,39 @@ where s.tenant_id = (select store.current_tenant());
 
 -- Answers with the series' ids in the order asked; makes those that are missing.
 -- An anti-join first: "on conflict do nothing" alone would burn an id for every known series.
-create function mds.ensure_bars_series(vendors text[], symbols text[], timeframes text[]) returns int4[]
+create function mds.ensure_bars_series(vendor_values text[], symbol_values text[], timeframe_values text[]) returns int4[]
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   tenant uuid := store.require_tenant();
 begin
   insert into store.bars_series (tenant_id, vendor, symbol, timeframe)
   select distinct tenant, w.vendor, w.symbol, w.timeframe
-  from unnest(ensure_bars_series.vendors, ensure_bars_series.symbols, ensure_bars_series.timeframes) as w (vendor, symbol, timeframe)
+  from unnest(vendor_values, symbol_values, timeframe_values) as w (vendor, symbol, timeframe)
   where not exists (select from store.bars_series s where s.tenant_id = tenant and s.vendor = w.vendor and s.symbol = w.symbol and s.timeframe = w.timeframe)
   order by w.vendor, w.symbol, w.timeframe
   on conflict do nothing;
   return (
     select array_agg(s.series_id order by w.position)
-    from unnest(ensure_bars_series.vendors, ensure_bars_series.symbols, ensure_bars_series.timeframes) with ordinality as w (vendor, symbol, timeframe, position)
+    from unnest(vendor_values, symbol_values, timeframe_values) with ordinality as w (vendor, symbol, timeframe, position)
     join store.bars_series s on s.tenant_id = tenant and s.vendor = w.vendor and s.symbol = w.symbol and s.timeframe = w.timeframe
   );
 end $$;
 
 -- The tenant's series; a null array means any.
 create function mds.find_bars_series(
-  vendors text[], symbols text[], timeframes text[], ignore_case boolean, max_series int4
+  vendor_values text[], symbol_values text[], timeframe_values text[], ignore_case boolean, max_series int4
 )
 returns table (series_id int4, vendor text, symbol text, timeframe text)
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select s.series_id, s.vendor, s.symbol, s.timeframe
   from store.bars_series s
   where s.tenant_id = (select store.current_tenant())
-    and (find_bars_series.vendors is null or s.vendor = any (find_bars_series.vendors)
-      or (ignore_case and lower(s.vendor) = any (select lower(g) from unnest(find_bars_series.vendors) as g)))
-    and (find_bars_series.symbols is null or s.symbol = any (find_bars_series.symbols)
-      or (ignore_case and lower(s.symbol) = any (select lower(g) from unnest(find_bars_series.symbols) as g)))
-    and (find_bars_series.timeframes is null or s.timeframe = any (find_bars_series.timeframes)
-      or (ignore_case and lower(s.timeframe) = any (select lower(g) from unnest(find_bars_series.timeframes) as g)))
+    and (vendor_values is null or s.vendor = any (vendor_values)
+      or (ignore_case and lower(s.vendor) = any (select lower(g) from unnest(vendor_values) as g)))
+    and (symbol_values is null or s.symbol = any (symbol_values)
+      or (ignore_case and lower(s.symbol) = any (select lower(g) from unnest(symbol_values) as g)))
+    and (timeframe_values is null or s.timeframe = any (timeframe_values)
+      or (ignore_case and lower(s.timeframe) = any (select lower(g) from unnest(timeframe_values) as g)))
   order by s.vendor collate "C", s.symbol collate "C", s.timeframe collate "C"
   limit max_series
 $$;
@@ -87,13 +87,13 @@ $$;
 create function mds.upsert_bars(
   series_ids int4[],
   times timestamptz[],
-  open_prices float8[],
-  high_prices float8[],
-  low_prices float8[],
-  close_prices float8[],
-  volumes float8[],
-  trade_counts int8[],
-  vwaps float8[],
+  open_price_values float8[],
+  high_price_values float8[],
+  low_price_values float8[],
+  close_price_values float8[],
+  volume_values float8[],
+  trade_count_values int8[],
+  vwap_values float8[],
   out inserted int8, out updated int8, out unchanged int8, out rejected int4[], out reasons text[]
 )
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -122,7 +122,7 @@ begin
     where s.series_id = any (ids) and s.ts between first_time and last_time limit 4 * size + 1
   ) s;
   by_key := nearby > 4 * size;
-  if open_prices is null or high_prices is null or low_prices is null or close_prices is null or volumes is null then
+  if open_price_values is null or high_price_values is null or low_price_values is null or close_price_values is null or volume_values is null then
     select array_agg(j.position), array_agg(j.reason) into rejected, reasons
     from (
       select m.position, case
@@ -132,22 +132,22 @@ begin
         end as reason
       from (
         select n.position,
-          case when open_prices is null then d.open_price else n.open_price end as open_price,
-          case when high_prices is null then d.high_price else n.high_price end as high_price,
-          case when low_prices is null then d.low_price else n.low_price end as low_price,
-          case when close_prices is null then d.close_price else n.close_price end as close_price,
-          case when volumes is null then d.volume else n.volume end as volume,
-          case when trade_counts is null then d.trade_count else n.trade_count end as trade_count,
-          case when vwaps is null then d.vwap else n.vwap end as vwap
+          case when open_price_values is null then d.open_price else n.open_price end as open_price,
+          case when high_price_values is null then d.high_price else n.high_price end as high_price,
+          case when low_price_values is null then d.low_price else n.low_price end as low_price,
+          case when close_price_values is null then d.close_price else n.close_price end as close_price,
+          case when volume_values is null then d.volume else n.volume end as volume,
+          case when trade_count_values is null then d.trade_count else n.trade_count end as trade_count,
+          case when vwap_values is null then d.vwap else n.vwap end as vwap
         from (
       select unnest(series_ids) as series_id, unnest(times) as ts,
-        unnest(open_prices) as open_price,
-        unnest(high_prices) as high_price,
-        unnest(low_prices) as low_price,
-        unnest(close_prices) as close_price,
-        unnest(volumes) as volume,
-        unnest(trade_counts) as trade_count,
-        unnest(vwaps) as vwap,
+        unnest(open_price_values) as open_price,
+        unnest(high_price_values) as high_price,
+        unnest(low_price_values) as low_price,
+        unnest(close_price_values) as close_price,
+        unnest(volume_values) as volume,
+        unnest(trade_count_values) as trade_count,
+        unnest(vwap_values) as vwap,
         generate_subscripts(series_ids, 1) as position
     ) n
         left join (
@@ -156,8 +156,7 @@ begin
       union all
       select s.* from unnest(series_ids, times) as k (series_id, ts)
       cross join lateral (
-        select * from store.bars_data s
-        where s.series_id = k.series_id and s.ts = k.ts and s.ts between first_time and last_time limit 1
+        select * from store.bars_data s where s.series_id = k.series_id and s.ts = k.ts and s.ts between first_time and last_time limit 1
       ) s
       where by_key
     ) d on d.series_id = n.series_id and d.ts = n.ts
@@ -168,7 +167,6 @@ begin
       return;
     end if;
   end if;
-
   for attempt in 1..2 loop
     if nearby = 0 then
       inserted := size;
@@ -178,13 +176,13 @@ begin
       into inserted, updated
       from (
       select unnest(series_ids) as series_id, unnest(times) as ts,
-        unnest(open_prices) as open_price,
-        unnest(high_prices) as high_price,
-        unnest(low_prices) as low_price,
-        unnest(close_prices) as close_price,
-        unnest(volumes) as volume,
-        unnest(trade_counts) as trade_count,
-        unnest(vwaps) as vwap
+        unnest(open_price_values) as open_price,
+        unnest(high_price_values) as high_price,
+        unnest(low_price_values) as low_price,
+        unnest(close_price_values) as close_price,
+        unnest(volume_values) as volume,
+        unnest(trade_count_values) as trade_count,
+        unnest(vwap_values) as vwap
     ) n
       left join (
       select * from store.bars_data s
@@ -192,19 +190,18 @@ begin
       union all
       select s.* from unnest(series_ids, times) as k (series_id, ts)
       cross join lateral (
-        select * from store.bars_data s
-        where s.series_id = k.series_id and s.ts = k.ts and s.ts between first_time and last_time limit 1
+        select * from store.bars_data s where s.series_id = k.series_id and s.ts = k.ts and s.ts between first_time and last_time limit 1
       ) s
       where by_key
     ) d on d.series_id = n.series_id and d.ts = n.ts
       where d.series_id is null or (d.open_price, d.high_price, d.low_price, d.close_price, d.volume, d.trade_count, d.vwap) is distinct from (
-      case when open_prices is null then d.open_price else n.open_price end,
-      case when high_prices is null then d.high_price else n.high_price end,
-      case when low_prices is null then d.low_price else n.low_price end,
-      case when close_prices is null then d.close_price else n.close_price end,
-      case when volumes is null then d.volume else n.volume end,
-      case when trade_counts is null then d.trade_count else n.trade_count end,
-      case when vwaps is null then d.vwap else n.vwap end);
+      case when open_price_values is null then d.open_price else n.open_price end,
+      case when high_price_values is null then d.high_price else n.high_price end,
+      case when low_price_values is null then d.low_price else n.low_price end,
+      case when close_price_values is null then d.close_price else n.close_price end,
+      case when volume_values is null then d.volume else n.volume end,
+      case when trade_count_values is null then d.trade_count else n.trade_count end,
+      case when vwap_values is null then d.vwap else n.vwap end);
     end if;
     exit when inserted + updated = 0;
     if inserted = size and attempt = 1 then
@@ -213,13 +210,13 @@ begin
         select n.series_id, n.ts, n.open_price, n.high_price, n.low_price, n.close_price, n.volume, n.trade_count, n.vwap
         from (
       select unnest(series_ids) as series_id, unnest(times) as ts,
-        unnest(open_prices) as open_price,
-        unnest(high_prices) as high_price,
-        unnest(low_prices) as low_price,
-        unnest(close_prices) as close_price,
-        unnest(volumes) as volume,
-        unnest(trade_counts) as trade_count,
-        unnest(vwaps) as vwap
+        unnest(open_price_values) as open_price,
+        unnest(high_price_values) as high_price,
+        unnest(low_price_values) as low_price,
+        unnest(close_price_values) as close_price,
+        unnest(volume_values) as volume,
+        unnest(trade_count_values) as trade_count,
+        unnest(vwap_values) as vwap
     ) n
         order by n.series_id, n.ts;
         exit;
@@ -231,22 +228,22 @@ begin
     end if;
     insert into store.bars_data as d (series_id, ts, open_price, high_price, low_price, close_price, volume, trade_count, vwap)
     select n.series_id, n.ts,
-      case when open_prices is null then d.open_price else n.open_price end,
-      case when high_prices is null then d.high_price else n.high_price end,
-      case when low_prices is null then d.low_price else n.low_price end,
-      case when close_prices is null then d.close_price else n.close_price end,
-      case when volumes is null then d.volume else n.volume end,
-      case when trade_counts is null then d.trade_count else n.trade_count end,
-      case when vwaps is null then d.vwap else n.vwap end
+      case when open_price_values is null then d.open_price else n.open_price end,
+      case when high_price_values is null then d.high_price else n.high_price end,
+      case when low_price_values is null then d.low_price else n.low_price end,
+      case when close_price_values is null then d.close_price else n.close_price end,
+      case when volume_values is null then d.volume else n.volume end,
+      case when trade_count_values is null then d.trade_count else n.trade_count end,
+      case when vwap_values is null then d.vwap else n.vwap end
     from (
       select unnest(series_ids) as series_id, unnest(times) as ts,
-        unnest(open_prices) as open_price,
-        unnest(high_prices) as high_price,
-        unnest(low_prices) as low_price,
-        unnest(close_prices) as close_price,
-        unnest(volumes) as volume,
-        unnest(trade_counts) as trade_count,
-        unnest(vwaps) as vwap
+        unnest(open_price_values) as open_price,
+        unnest(high_price_values) as high_price,
+        unnest(low_price_values) as low_price,
+        unnest(close_price_values) as close_price,
+        unnest(volume_values) as volume,
+        unnest(trade_count_values) as trade_count,
+        unnest(vwap_values) as vwap
     ) n
     left join (
       select * from store.bars_data s
@@ -254,36 +251,35 @@ begin
       union all
       select s.* from unnest(series_ids, times) as k (series_id, ts)
       cross join lateral (
-        select * from store.bars_data s
-        where s.series_id = k.series_id and s.ts = k.ts and s.ts between first_time and last_time limit 1
+        select * from store.bars_data s where s.series_id = k.series_id and s.ts = k.ts and s.ts between first_time and last_time limit 1
       ) s
       where by_key
     ) d on d.series_id = n.series_id and d.ts = n.ts
     where d.series_id is null or (d.open_price, d.high_price, d.low_price, d.close_price, d.volume, d.trade_count, d.vwap) is distinct from (
-      case when open_prices is null then d.open_price else n.open_price end,
-      case when high_prices is null then d.high_price else n.high_price end,
-      case when low_prices is null then d.low_price else n.low_price end,
-      case when close_prices is null then d.close_price else n.close_price end,
-      case when volumes is null then d.volume else n.volume end,
-      case when trade_counts is null then d.trade_count else n.trade_count end,
-      case when vwaps is null then d.vwap else n.vwap end)
+      case when open_price_values is null then d.open_price else n.open_price end,
+      case when high_price_values is null then d.high_price else n.high_price end,
+      case when low_price_values is null then d.low_price else n.low_price end,
+      case when close_price_values is null then d.close_price else n.close_price end,
+      case when volume_values is null then d.volume else n.volume end,
+      case when trade_count_values is null then d.trade_count else n.trade_count end,
+      case when vwap_values is null then d.vwap else n.vwap end)
     order by n.series_id, n.ts
     on conflict (series_id, ts) do update set
-      open_price = case when open_prices is null then d.open_price else excluded.open_price end,
-      high_price = case when high_prices is null then d.high_price else excluded.high_price end,
-      low_price = case when low_prices is null then d.low_price else excluded.low_price end,
-      close_price = case when close_prices is null then d.close_price else excluded.close_price end,
-      volume = case when volumes is null then d.volume else excluded.volume end,
-      trade_count = case when trade_counts is null then d.trade_count else excluded.trade_count end,
-      vwap = case when vwaps is null then d.vwap else excluded.vwap end
+      open_price = case when open_price_values is null then d.open_price else excluded.open_price end,
+      high_price = case when high_price_values is null then d.high_price else excluded.high_price end,
+      low_price = case when low_price_values is null then d.low_price else excluded.low_price end,
+      close_price = case when close_price_values is null then d.close_price else excluded.close_price end,
+      volume = case when volume_values is null then d.volume else excluded.volume end,
+      trade_count = case when trade_count_values is null then d.trade_count else excluded.trade_count end,
+      vwap = case when vwap_values is null then d.vwap else excluded.vwap end
     where (d.open_price, d.high_price, d.low_price, d.close_price, d.volume, d.trade_count, d.vwap) is distinct from (
-      case when open_prices is null then d.open_price else excluded.open_price end,
-      case when high_prices is null then d.high_price else excluded.high_price end,
-      case when low_prices is null then d.low_price else excluded.low_price end,
-      case when close_prices is null then d.close_price else excluded.close_price end,
-      case when volumes is null then d.volume else excluded.volume end,
-      case when trade_counts is null then d.trade_count else excluded.trade_count end,
-      case when vwaps is null then d.vwap else excluded.vwap end);
+      case when open_price_values is null then d.open_price else excluded.open_price end,
+      case when high_price_values is null then d.high_price else excluded.high_price end,
+      case when low_price_values is null then d.low_price else excluded.low_price end,
+      case when close_price_values is null then d.close_price else excluded.close_price end,
+      case when volume_values is null then d.volume else excluded.volume end,
+      case when trade_count_values is null then d.trade_count else excluded.trade_count end,
+      case when vwap_values is null then d.vwap else excluded.vwap end);
     exit;
   end loop;
   unchanged := size - inserted - updated;
@@ -404,24 +400,11 @@ $$;
 create view mds.latest_prices with (security_barrier) as
 select vendor, symbol, price, price_timestamp from mds.read_latest_prices(null, null);
 
-create function store.newest_bar() returns timestamptz
-language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-  select max(l.ts) from store.last_bars(
-    (select array_agg(s.series_id) from store.bars_series s where s.tenant_id = (select store.current_tenant()))
-  ) l
-$$;
-
--- When each dataset was last heard of.
-create view mds.data_freshness with (security_barrier) as
-select 'bars'::text as dataset, store.newest_bar() as latest;
-
-revoke execute on function store.bar_end, store.last_bars, store.newest_bar, mds.read_latest_prices from public;
-grant execute on function store.newest_bar, mds.read_latest_prices to mds_app, mds_reader;
-grant select on mds.bars_ohlcv, mds.latest_prices, mds.data_freshness to mds_app, mds_reader;
+revoke execute on function store.bar_end, store.last_bars, mds.read_latest_prices from public;
+grant execute on function mds.read_latest_prices to mds_app, mds_reader;
+grant select on mds.bars_ohlcv, mds.latest_prices to mds_app, mds_reader;
 
 -- migrate:down
-drop view mds.data_freshness;
-drop function store.newest_bar();
 drop view mds.latest_prices;
 drop function mds.read_latest_prices(text[], text[]);
 drop function store.last_bars(int4[]);

@@ -4,9 +4,18 @@
  */
 import { openPool, type Pool } from "../database/pool.ts";
 import { withRetry } from "../database/retry.ts";
-import { runAsRole } from "../database/session.ts";
+import { runAsRole, type TenantScope } from "../database/session.ts";
+import { fundamentals } from "../datasets/fundamentals.ts";
+import { news } from "../datasets/news.ts";
 import { StoreError } from "../errors/store-error.ts";
 import { BarsClient } from "./bars-client.ts";
+import { BatchWriter, type BatchWriterOptions } from "./batch-writer.ts";
+import { DatasetClient } from "./dataset-client.ts";
+import { type Freshness, freshness } from "./latest.ts";
+import { OptionsClient } from "./options-client.ts";
+import { SignalsClient } from "./signals-client.ts";
+import { StoreSnapshot } from "./snapshot.ts";
+import type { ReadOptions } from "./window.ts";
 
 export interface StoreOptions {
   /** `postgres://…`; the login must be a member of mds_app. */
@@ -58,15 +67,41 @@ export async function openStore(options: StoreOptions): Promise<Store> {
 /** One tenant's data. Close it when done. */
 export class Store {
   readonly #pool: Pool;
+  readonly #scope: TenantScope;
   /** UUID of the tenant. */
   readonly tenantId: string;
   readonly bars: BarsClient;
+  readonly options: OptionsClient;
+  readonly fundamentals: DatasetClient<typeof fundamentals>;
+  readonly news: DatasetClient<typeof news>;
+  readonly signals: SignalsClient;
 
   /** @internal Use openStore. */
   constructor(pool: Pool, tenantId: string, timeoutMs: number) {
     this.#pool = pool;
     this.tenantId = tenantId;
-    this.bars = new BarsClient({ pool, tenantId, timeoutMs });
+    const scope = { pool, tenantId, timeoutMs };
+    this.#scope = scope;
+    this.bars = new BarsClient(scope);
+    this.options = new OptionsClient(scope);
+    this.fundamentals = new DatasetClient(scope, fundamentals);
+    this.news = new DatasetClient(scope, news);
+    this.signals = new SignalsClient(scope);
+  }
+
+  /** The newest time of each dataset. */
+  freshness(options?: ReadOptions): Promise<Freshness[]> {
+    return freshness(this.#scope, options);
+  }
+
+  /** One moment of all datasets, for readings that must agree with each other; close it when done. */
+  snapshot(signal?: AbortSignal): Promise<StoreSnapshot> {
+    return StoreSnapshot.open(this.#scope, signal);
+  }
+
+  /** A writer for rows of many datasets that come one by one. */
+  batchWriter(options?: BatchWriterOptions): BatchWriter {
+    return new BatchWriter(this, options);
   }
 
   /** Waits for calls under way and closes the connections. */

@@ -1,27 +1,21 @@
-/**
- * Reads windows of a dataset: resolves the series, then pages through them in one snapshot, in constant memory. A page
- * is a binary COPY whose text holds nothing but numbers and times that were formatted here.
- */
-import { type ReadSession, readInTenant } from "../database/session.ts";
+/** Reads windows of a dataset, as batches of row objects in constant memory or as typed arrays. */
+import { openReadSession, type ReadSession } from "../database/session.ts";
 import type { DatasetShape, StoredRow } from "../datasets/dataset.ts";
-import { type ColumnPage, createColumnPage, decodeCopy } from "../datasets/derive/codec.ts";
-import { formatTime } from "../datasets/values/time.ts";
+import { type ColumnPage, createColumnPage } from "../datasets/derive/codec.ts";
+import type { ValueBuffer } from "../datasets/derive/row-batch.ts";
+import { parseJsonText } from "../datasets/values/json-text.ts";
 import { StoreError } from "../errors/store-error.ts";
+import { PAGE_ROWS, pageThrough } from "./page-through.ts";
 import {
   type FoundSeries,
   findSeries,
   type ReadOptions,
   type ReadTarget,
   type Series,
-  type Window,
   type WindowQuery,
   windowOf,
 } from "./window.ts";
 
-/** Rows a page: about half a megabyte, and few enough that the first ones come at once. */
-const PAGE_ROWS = 10_000;
-/** Ids in one statement's text. */
-const SERIES_PER_PAGE = 1_000;
 /** What readColumns holds in memory at most: about 900 MB of bars. */
 const MAX_COLUMN_ROWS = 10_000_000;
 
@@ -29,19 +23,31 @@ const MAX_COLUMN_ROWS = 10_000_000;
 export async function* readRows<S extends DatasetShape>(
   target: ReadTarget<S>,
   query: WindowQuery<S>,
-  options: ReadOptions = {},
+  options: RowReadOptions = {},
 ): AsyncGenerator<StoredRow<S>[]> {
   const window = windowOf(target.dataset, query);
   const series = await findSeries(target, query, options);
   const dimensions = new Map(series.map((one) => [one.id, one.dimensions]));
   const page = createColumnPage(target.dataset, PAGE_ROWS);
-  const pages = readInTenant(target.scope, options.signal, (session) =>
-    pageThrough(target.dataset, session, series, window, () => {
-      page.length = 0;
-      return page;
-    }),
-  );
-  for await (const filled of pages) yield rowsOf(target.dataset, filled, dimensions);
+  const session = options.session ?? (await openReadSession(target.scope, options.signal));
+  const emptyPage = (): ColumnPage => {
+    page.length = 0;
+    return page;
+  };
+  try {
+    for await (const filled of pageThrough(target.dataset, session, series, window, emptyPage)) {
+      yield rowsOf(target.dataset, filled, dimensions, options.jsonAsText ?? false);
+    }
+  } finally {
+    if (session !== options.session) await session.close();
+  }
+}
+
+export interface RowReadOptions extends ReadOptions {
+  /** JSON values as their text, which keeps every digit, and not as objects. */
+  readonly jsonAsText?: boolean;
+  /** @internal The transaction of a snapshot. */
+  readonly session?: ReadSession;
 }
 
 /** Rows as columns. */
@@ -53,9 +59,15 @@ export interface WindowColumns<S extends DatasetShape> {
   /** Microseconds since the epoch. */
   readonly times: BigInt64Array;
   readonly values: {
-    readonly [V in S["values"][number] as V["name"]]: V extends { type: "int8" } ? BigInt64Array : Float64Array;
+    readonly [V in S["values"][number] as V["name"]]: {
+      float8: Float64Array;
+      int8: BigInt64Array;
+      numeric: readonly string[];
+      text: readonly string[];
+      json: readonly string[];
+    }[V["type"]];
   };
-  /** For each optional column 1 where it is null; the value there is NaN or 0. */
+  /** For each optional column 1 where it is null; the value there is NaN, 0 or the empty text. */
   readonly nulls: { readonly [V in Extract<S["values"][number], { required: false }> as V["name"]]: Uint8Array };
 }
 
@@ -69,82 +81,40 @@ export async function readColumns<S extends DatasetShape>(
   const window = windowOf(dataset, query);
   const series = await findSeries(target, query, options);
   let all = createColumnPage(dataset, PAGE_ROWS);
-  const pages = readInTenant(target.scope, options.signal, (session) =>
-    pageThrough(dataset, session, series, window, () => {
-      all = withRoomFor(dataset, all, PAGE_ROWS);
-      return all;
-    }),
-  );
-  for await (const page of pages) {
-    if (page.length > MAX_COLUMN_ROWS) {
-      throw new StoreError(
-        "window_too_large",
-        `The window has more than ${MAX_COLUMN_ROWS} rows; narrow it or use read.`,
-      );
+  const session = await openReadSession(target.scope, options.signal);
+  const roomyPage = (): ColumnPage => {
+    all = withRoomFor(dataset, all, PAGE_ROWS);
+    return all;
+  };
+  try {
+    for await (const page of pageThrough(dataset, session, series, window, roomyPage)) {
+      if (page.length > MAX_COLUMN_ROWS) {
+        throw new StoreError(
+          "window_too_large",
+          `The window has more than ${MAX_COLUMN_ROWS} rows; narrow it or use read.`,
+        );
+      }
     }
+  } finally {
+    await session.close();
   }
   return columnsOfPage(all, series);
-}
-
-/** Pages of a window over several series; `room` gives the page that the next rows are appended to. */
-async function* pageThrough(
-  dataset: DatasetShape,
-  session: ReadSession,
-  series: readonly { readonly id: number }[],
-  { startUs, endUs, limit, newestFirst }: Window,
-  room: () => ColumnPage,
-): AsyncGenerator<ColumnPage> {
-  const ids = series.map((one) => one.id);
-  let wanted = limit;
-  let at = 0;
-  let from = startUs;
-  let to = endUs;
-  while (at < ids.length && wanted > 0) {
-    const alone = from !== startUs || to !== endUs; // a series whose first rows were on the page before
-    const some = ids.slice(at, alone ? at + 1 : at + SERIES_PER_PAGE);
-    const asked = Math.min(PAGE_ROWS, wanted);
-    const page = room();
-    const before = page.length;
-    decodeCopy(await session.copyOut(pageQuery(dataset, some, from, to, newestFirst, asked)), page);
-    const got = page.length - before;
-    wanted -= got;
-    from = startUs;
-    to = endUs;
-    if (got < asked) {
-      at += some.length;
-    } else {
-      at = ids.indexOf(page.seriesIds[page.length - 1]!, at);
-      const last = Number(page.times[page.length - 1]);
-      if (newestFirst) to = last;
-      else from = last + 1;
-    }
-    if (got > 0) yield page;
-  }
-}
-
-function pageQuery(
-  dataset: DatasetShape,
-  ids: number[],
-  from: number,
-  to: number,
-  newestFirst: boolean,
-  rows: number,
-): string {
-  const columns = [dataset.time.name, ...dataset.values.map((value) => value.name)].join(", ");
-  return `select series_id, ${columns} from mds.read_${dataset.name}(array[${ids.join(",")}]::int4[],
-    '${formatTime(from)}'::timestamptz, '${formatTime(to)}'::timestamptz, ${newestFirst}, ${rows})`;
 }
 
 function rowsOf<S extends DatasetShape>(
   dataset: S,
   page: ColumnPage,
   dimensions: Map<number, Series<S>>,
+  jsonAsText: boolean,
 ): StoredRow<S>[] {
   const rows: StoredRow<S>[] = new Array(page.length);
   for (let at = 0; at < page.length; at++) {
     const row: Record<string, unknown> = { ...dimensions.get(page.seriesIds[at]!) };
     row[dataset.time.name] = page.times[at];
-    for (const { column, values, nulls } of page.columns) row[column.name] = nulls[at] === 1 ? null : values[at];
+    for (const { column, values, nulls } of page.columns) {
+      if (nulls[at] === 1) row[column.name] = null;
+      else row[column.name] = column.type === "json" && !jsonAsText ? parseJsonText(values[at] as string) : values[at];
+    }
     rows[at] = row as StoredRow<S>;
   }
   return rows;
@@ -159,7 +129,7 @@ function columnsOfPage<S extends DatasetShape>(page: ColumnPage, series: FoundSe
     series: series.map((one) => one.dimensions),
     seriesAt: seriesIds.subarray(0, length).map((id) => places.get(id)!),
     times: times.subarray(0, length),
-    values: Object.fromEntries(columns.map(({ column, values }) => [column.name, values.subarray(0, length)])),
+    values: Object.fromEntries(columns.map(({ column, values }) => [column.name, firstValues(values, length)])),
     nulls: Object.fromEntries(optional.map(({ column, nulls }) => [column.name, nulls.subarray(0, length)])),
   } as unknown as WindowColumns<S>;
 }
@@ -171,11 +141,20 @@ function withRoomFor(dataset: DatasetShape, page: ColumnPage, rows: number): Col
   larger.length = page.length;
   larger.seriesIds.set(page.seriesIds.subarray(0, page.length));
   larger.times.set(page.times.subarray(0, page.length));
+  copyValues(page.contentKeys ?? [], larger.contentKeys ?? [], page.contentKeys ? page.length : 0);
   for (const [slot, { values, nulls }] of page.columns.entries()) {
-    const target = larger.columns[slot]!;
-    if (target.values instanceof BigInt64Array) target.values.set(values.subarray(0, page.length) as BigInt64Array);
-    else target.values.set(values.subarray(0, page.length) as Float64Array);
-    target.nulls.set(nulls.subarray(0, page.length));
+    copyValues(values, larger.columns[slot]!.values, page.length);
+    larger.columns[slot]!.nulls.set(nulls.subarray(0, page.length));
   }
   return larger;
+}
+
+function firstValues(values: ValueBuffer["values"], length: number): ValueBuffer["values"] {
+  return Array.isArray(values) ? values.slice(0, length) : values.subarray(0, length);
+}
+
+function copyValues(from: ValueBuffer["values"], to: ValueBuffer["values"], length: number): void {
+  if (from instanceof Float64Array && to instanceof Float64Array) to.set(from.subarray(0, length));
+  else if (from instanceof BigInt64Array && to instanceof BigInt64Array) to.set(from.subarray(0, length));
+  else for (let at = 0; at < length; at++) to[at] = from[at]!;
 }

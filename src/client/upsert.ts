@@ -187,7 +187,8 @@ class Upsert {
 
   #withCounts(error: unknown): unknown {
     if (!(error instanceof StoreError)) return error;
-    const { rejections, ...written } = this.#result;
+    const { inserted, updated, unchanged, superseded, rejected } = this.#result;
+    const written = { inserted, updated, unchanged, superseded, rejected };
     return new StoreError(error.code, error.message, { cause: error, details: { ...error.details, written } });
   }
 }

@@ -3,16 +3,15 @@
  */
 import { withRetry } from "../database/retry.ts";
 import { runInTenant, type TenantScope } from "../database/session.ts";
-import type { DatasetShape, Rejection, TimeInput } from "../datasets/dataset.ts";
-import { parseText } from "../datasets/values/text.ts";
+import type { DatasetShape, DimensionColumn, Rejection, TimeInput } from "../datasets/dataset.ts";
+import { parseDimension } from "../datasets/derive/parse-column.ts";
 import { EARLIEST_TIME_US, parseTime } from "../datasets/values/time.ts";
-import { parseTimeframe } from "../datasets/values/timeframe.ts";
 import { StoreError } from "../errors/store-error.ts";
 
 /** More series than this are not read in one call. */
 const MAX_SERIES = 100_000;
 /** A window may end later than any storable time, but microseconds have to stay within 53 bits. */
-const LATEST_WINDOW_MS = Date.UTC(2200, 0, 1);
+export const LATEST_WINDOW_MS = Date.UTC(2200, 0, 1);
 
 /** One value, several, or, where it is left out, any. */
 export type Choice = string | readonly string[];
@@ -98,17 +97,20 @@ export function windowOf(dataset: DatasetShape, query: WindowQuery<DatasetShape>
   if (!Number.isSafeInteger(limit) || (limit as number) < 0) {
     throw new StoreError("usage", `limit is ${String(limit)}; it must be a whole number of rows, 0 or more.`);
   }
-  const startUs =
-    start === undefined ? EARLIEST_TIME_US : accepted(parseTime("start", start, undefined, LATEST_WINDOW_MS));
-  const endUs =
-    end === undefined ? LATEST_WINDOW_MS * 1_000 : accepted(parseTime("end", end, undefined, LATEST_WINDOW_MS));
+  const startUs = start === undefined ? EARLIEST_TIME_US : timeOf("start", start);
+  const endUs = end === undefined ? LATEST_WINDOW_MS * 1_000 : timeOf("end", end);
   return { startUs, endUs, limit: limit as number, newestFirst: newestFirst === true };
 }
 
-function choices(name: string, type: "text" | "timeframe", given: unknown): string[] | null {
+/** @throws StoreError when it is no time between 1900 and 2200. */
+export function timeOf(name: string, time: unknown): number {
+  return accepted(parseTime(name, time, undefined, LATEST_WINDOW_MS));
+}
+
+function choices(name: string, type: DimensionColumn["type"], given: unknown): string[] | null {
   if (given === undefined) return null;
   const list: unknown[] = Array.isArray(given) ? given : [given];
-  return list.map((one) => accepted(type === "timeframe" ? parseTimeframe(name, one) : parseText(name, one)));
+  return list.map((one) => accepted(parseDimension(name, type, one)));
 }
 
 function accepted<T extends string | number>(parsed: T | Rejection): T {

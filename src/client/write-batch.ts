@@ -5,8 +5,8 @@
 
 import { withRetry } from "../database/retry.ts";
 import { runInTenant, type Statement, type TenantScope } from "../database/session.ts";
-import type { DatasetShape, Rejection } from "../datasets/dataset.ts";
-import { encodeInt4Array, encodeTimeArray, encodeValueArray } from "../datasets/derive/codec.ts";
+import type { DatasetShape, Rejection, ValueColumn } from "../datasets/dataset.ts";
+import { encodeHexArray, encodeInt4Array, encodeTimeArray, encodeValueArray } from "../datasets/derive/codec.ts";
 import { foldBatch, type RowGroup } from "../datasets/derive/fold-batch.ts";
 import type { RowBatch } from "../datasets/derive/row-batch.ts";
 import type { ErrorCode } from "../errors/codes.ts";
@@ -102,13 +102,28 @@ function storedRejection(code: ErrorCode): Rejection {
 
 function upsertStatement(dataset: DatasetShape, batch: RowBatch, ids: Int32Array, group: RowGroup): Statement {
   const { present, rows } = group;
-  const values = batch.columns.map((column, slot) =>
-    (present & (1 << slot)) === 0 ? null : encodeValueArray(column, rows),
-  );
-  const types = ["int4[]", "timestamptz[]", ...dataset.values.map((value) => `${value.type}[]`)];
-  const parameters = types.map((type, at) => `$${at + 1}::${type}`).join(", ");
+  const isAbsent = (slot: number): boolean => (present & (1 << slot)) === 0;
+  const parameters = [
+    { cast: "int4[]", value: encodeInt4Array(ids, batch.seriesAt, rows) },
+    { cast: "timestamptz[]", value: encodeTimeArray(batch.times, rows) },
+    ...(dataset.contentKey ? [{ cast: "bytea[]", value: encodeHexArray(batch.contentKeys, rows) }] : []),
+    ...batch.columns.map((column, slot) => ({
+      cast: ARRAY_CASTS[column.column.type],
+      value: isAbsent(slot) ? null : encodeValueArray(column, rows),
+    })),
+  ];
+  const list = parameters.map(({ cast }, at) => `$${at + 1}::${cast}`).join(", ");
   return {
-    text: `select inserted, updated, unchanged, rejected, reasons from mds.upsert_${dataset.name}(${parameters})`,
-    values: [encodeInt4Array(ids, batch.seriesAt, rows), encodeTimeArray(batch.times, rows), ...values],
+    text: `select inserted, updated, unchanged, rejected, reasons from mds.upsert_${dataset.name}(${list})`,
+    values: parameters.map(({ value }) => value),
   };
 }
+
+/** How a parameter of each type is sent and what it becomes. */
+const ARRAY_CASTS: Readonly<Record<ValueColumn["type"], string>> = {
+  float8: "float8[]",
+  int8: "int8[]",
+  numeric: "text[]::numeric[]",
+  text: "text[]",
+  json: "text[]::jsonb[]",
+};

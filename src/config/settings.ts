@@ -65,7 +65,7 @@ const DATABASE_URL_ALLOWED =
   "postgresql://user:password@host:5432/database (or postgres://, postgresql+psycopg://), special characters percent-encoded";
 
 /** All settings, by the key under which the program reads them. */
-export const SETTINGS = {
+const SETTINGS = {
   databaseUrl: setting({
     name: "DATABASE_URL",
     read: readDatabaseUrl,

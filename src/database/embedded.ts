@@ -15,8 +15,6 @@ import { boundLog, logPath, startServer } from "./embedded/server.ts";
 import { makeSocketFolder, removeSocketFolder, socketFolder } from "./embedded/socket-folder.ts";
 import { type EmbeddedLog, Supervisor } from "./embedded/supervisor.ts";
 
-export type { EmbeddedLog } from "./embedded/supervisor.ts";
-
 const LOG_CHECK_INTERVAL_MS = 60_000;
 
 /** How to reach the embedded database. Both URLs carry a password: never log them. */
@@ -86,6 +84,7 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedDa
 /**
  * The embedded database of a data folder that another process of this OS user owns and runs; undefined when there is
  * none. It ends with its owner.
+ * @throws StoreError `embedded_failed` when it belongs to another OS user.
  */
 export async function attachEmbedded(options: { readonly dataDir: string }): Promise<EmbeddedUrls | undefined> {
   const place = await existingPlace(options.dataDir);

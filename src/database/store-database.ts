@@ -4,7 +4,7 @@
  */
 
 import { StoreError } from "../errors/store-error.ts";
-import { readMigrations } from "./migration-files.ts";
+import { type Migration, readMigrations } from "./migration-files.ts";
 import { type MigratorOptions, migrateUp, migrationStates } from "./migrator.ts";
 import { openPool, type Pool } from "./pool.ts";
 import { type RoleScope, runAsRole } from "./session.ts";
@@ -41,6 +41,8 @@ const STATE_SQL = `select version, checksum,
 export class StoreDatabase {
   readonly #pool: Pool;
   readonly #migrator: MigratorOptions;
+  /** Read once: files do not change under a running process. */
+  #migrations: Promise<Migration[]> | undefined;
 
   constructor({ url, adminUrl = url, maxConnections, onIdleError }: StoreDatabaseOptions) {
     this.#migrator = { adminUrl, serviceUrl: url };
@@ -62,7 +64,8 @@ export class StoreDatabase {
 
   /** The state of the schema; version 0 where the store was never installed. */
   async schemaVersion(signal: AbortSignal): Promise<SchemaState> {
-    const migrations = await readMigrations();
+    this.#migrations ??= readMigrations();
+    const migrations = await this.#migrations;
     const scope: RoleScope = { pool: this.#pool, role: "mds_app", timeoutMs: QUERY_TIMEOUT_MS };
     const rows = await runAsRole<{ version: number; checksum: string; applied_at: string; server_version: string }>(
       scope,

@@ -20,7 +20,8 @@ interface Column {
 
 /** A part of a series' identity. */
 export interface DimensionColumn extends Column {
-  readonly type: "text" | "timeframe";
+  /** `decimal` is stored as numeric(18,6). */
+  readonly type: "text" | "timeframe" | "date" | "option_type" | "decimal";
 }
 
 /** When a row holds; microseconds since the epoch, stored as timestamptz. */
@@ -28,12 +29,27 @@ export interface TimeColumn extends Column {}
 
 /** What a row says. */
 export interface ValueColumn extends Column {
-  readonly type: "float8" | "int8";
+  readonly type: "float8" | "int8" | "numeric" | "text" | "json";
   /** A required value is never null, and absent only where the key is already stored. */
   readonly required: boolean;
-  /** Lower bound, inclusive. */
+  /** Bounds of a number, inclusive. */
   readonly min?: number;
+  readonly max?: number;
+  /** Of a numeric: digits in all and digits after the point. A number that needs more is rejected, never rounded. */
+  readonly precision?: number;
+  readonly scale?: number;
+  /** Of a text: its longest length, in characters. */
+  readonly maxCharacters?: number;
   readonly unit: string;
+}
+
+/**
+ * A part of the key that is a hash of values: the first 16 bytes of SHA-256 over these text columns in this order, each
+ * as its length in bytes (int4, big-endian; -1 for null) and its UTF-8 bytes.
+ */
+export interface ContentKey {
+  readonly name: string;
+  readonly columns: readonly string[];
 }
 
 /** A rule over several values of a row, once in SQL (the table's check) and once for rows in memory. */
@@ -49,13 +65,17 @@ export interface RowRule {
 }
 
 export interface DatasetShape {
-  /** Name of the view and the stem of the tables. */
+  /** The stem of tables and functions. */
   readonly name: string;
+  /** Name of the view, where it is not that of the dataset. */
+  readonly view?: string;
   readonly description: string;
   readonly dimensions: readonly DimensionColumn[];
   readonly time: TimeColumn;
   readonly values: readonly ValueColumn[];
   readonly rules: readonly RowRule[];
+  /** Where series and time do not tell rows apart. Its columns always count as present; absent is null. */
+  readonly contentKey?: ContentKey;
   /** Width of a time partition on plain PostgreSQL. */
   readonly partitionWidth: "month" | "year";
 }
@@ -70,11 +90,28 @@ type Named<Columns extends readonly Column[], Value> = { [C in Columns[number] a
 type Required_<V extends readonly ValueColumn[]> = Extract<V[number], { required: true }>;
 type Optional_<V extends readonly ValueColumn[]> = Extract<V[number], { required: false }>;
 /** Decimal text is accepted where it equals a storable number exactly. */
-type InputOf<C extends ValueColumn> = C extends { type: "int8" } ? number | bigint | string : number | string;
-type OutputOf<C extends ValueColumn> = C extends { type: "int8" } ? bigint : number;
+type InputOf<C extends ValueColumn> = {
+  float8: number | string;
+  int8: number | bigint | string;
+  numeric: number | bigint | string;
+  text: string;
+  json: JsonObject | string;
+}[C["type"]];
+type OutputOf<C extends ValueColumn> = {
+  float8: number;
+  int8: bigint;
+  numeric: string;
+  text: string;
+  json: JsonObject;
+}[C["type"]];
+
+/** A JSON object; as text it keeps every digit of its numbers. */
+export type JsonObject = { readonly [name: string]: unknown };
 
 /** A row on its way in. An absent field keeps what is stored, an explicit null clears it. */
-export type InputRow<S extends DatasetShape> = Named<S["dimensions"], string> & {
+export type InputRow<S extends DatasetShape> = {
+  [D in S["dimensions"][number] as D["name"]]: D extends { type: "decimal" } ? string | number : string;
+} & {
   [K in S["time"]["name"]]: TimeInput;
 } & { [C in Required_<S["values"]> as C["name"]]?: InputOf<C> } & {
   [C in Optional_<S["values"]> as C["name"]]?: InputOf<C> | null;

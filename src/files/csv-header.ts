@@ -99,7 +99,8 @@ function refuseUnfit(
     ...(unknown.length > 0 && !isData ? ["leave columns out with --ignore-columns"] : []),
   ];
   const message = `${fileName} ${faults.join(", and ")}; it has ${list(names)}; ${advice.join(" or ")}.`;
-  throw new StoreError("file_columns", message, { details: { missing, unknown, found: names } });
+  const details = { missing, unknown: unknown.slice(0, MAX_NAMES_SHOWN) };
+  throw new StoreError("file_columns", message, { details });
 }
 
 function list(names: readonly string[]): string {

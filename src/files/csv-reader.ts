@@ -77,7 +77,7 @@ class CsvRecords {
   #readLine(line: string | UnreadableLine, number: number, mayHaveNul: boolean): void {
     if (this.#open !== undefined) this.#continueRecord(this.#open, line, number);
     else if (typeof line !== "string") this.#unreadable(line, number);
-    else if (line === "" || line === "\r") return;
+    else if (isBlank(line)) return;
     else if (this.#plan === undefined) this.#plan = this.#readHeader(line);
     else if (line.includes('"')) this.#readQuoted(line, number, this.#plan);
     else if (mayHaveNul && line.includes("\0")) {
@@ -135,19 +135,20 @@ class CsvRecords {
     open.characters += line.length + 1;
     if (open.characters > MAX_RECORD_CHARACTERS || open.lines.length > MAX_RECORD_LINES) {
       this.#giveUp(open, `A quote is opened in this line and not closed within ${open.lines.length} lines.`);
-    } else if (endsQuotedCell(line)) this.#closeRecord(open);
+    } else if (endsQuotedCell(line)) this.#closeRecord(open, this.#plan!);
   }
 
-  #closeRecord(open: OpenRecord): void {
+  /** Two unclosed quotes can look like one cell of many lines; where the cells do not come out, they are taken apart. */
+  #closeRecord(open: OpenRecord, plan: CsvPlan): void {
     const text = open.lines.join("\n");
     const record = readCsvCells(withoutCr(text));
-    if (record.kind === "cells") {
+    if (record.kind === "cells" && record.cells.length === plan.targets.length) {
       this.#open = undefined;
-      this.#addCells(record.cells, text, open.first, this.#plan!);
-      return;
+      this.#addCells(record.cells, text, open.first, plan);
+    } else {
+      const lines = `lines ${open.first} to ${open.first + open.lines.length - 1}`;
+      this.#giveUp(open, `A quote is opened in this line, but ${lines} do not make a record.`);
     }
-    const detail = record.kind === "wrong" ? ` ${record.reason}` : "";
-    this.#giveUp(open, `A quote is opened in this line and not closed properly.${detail}`);
   }
 
   /**
@@ -190,6 +191,10 @@ class CsvRecords {
   #reject(number: number, line: string, code: Rejection["code"], message: string): void {
     this.#batch.rejects.push({ line: number, rejection: { code, message }, raw: withoutCr(line) });
   }
+}
+
+function isBlank(line: string): boolean {
+  return line === "" || (line.charCodeAt(0) <= 0x20 && line.trim() === "");
 }
 
 function withoutCr(text: string): string {

@@ -1,5 +1,5 @@
 /**
- * Decompresses gzip and zstd as a stream: one member or frame or many in a row, padding of zeros after them. Gives all
+ * Decompresses gzip and zstd as a stream: one member or frame or many in a row. Gives all
  * that can be had before it reports data that breaks off or is damaged, however slowly it is read. (A plain pipe into
  * a zlib stream forgets what it still holds when an error comes, and ends silently after the first zstd frame.)
  */
@@ -23,11 +23,12 @@ export async function* decompress(
   try {
     for await (const chunk of compressed) {
       let rest = chunk;
-      while (rest.length > 0) {
+      for (;;) {
+        if (compression === "gzip" && !member.isFed) rest = withoutPadding(rest);
+        if (rest.length === 0) break;
         rest = yield* member.feed(rest);
         if (rest.length === 0) break;
         member.close();
-        rest = withoutPadding(rest);
         member = new Member(compression);
       }
     }
@@ -37,7 +38,7 @@ export async function* decompress(
   }
 }
 
-/** Tapes and block devices pad with zeros; no member or frame begins with one. */
+/** Tapes and block devices pad with zeros, which gzip leaves aside; no member begins with one. */
 function withoutPadding(bytes: Buffer): Buffer {
   let start = 0;
   while (start < bytes.length && bytes[start] === 0) start++;
@@ -50,7 +51,7 @@ function withoutPadding(bytes: Buffer): Buffer {
  */
 class Member {
   readonly #stream: Decompressor;
-  #isFed = false;
+  #hasInput = false;
   #hasEnded = false;
   #error: unknown;
   #wake: () => void = () => undefined;
@@ -69,9 +70,14 @@ class Member {
     });
   }
 
+  /** Whether it was given anything. */
+  get isFed(): boolean {
+    return this.#hasInput;
+  }
+
   /** Gives the output of some input; returns what of the input lies behind this member's end. */
   async *feed(input: Buffer): AsyncGenerator<Buffer, Buffer> {
-    this.#isFed = true;
+    this.#hasInput = true;
     const before = this.#stream.bytesWritten;
     let isTaken = false;
     this.#stream.write(input, () => {
@@ -84,7 +90,7 @@ class Member {
 
   /** Tells the end of all input and gives what is left; fails where the member is not complete. */
   async *finish(): AsyncGenerator<Buffer> {
-    if (!this.#isFed) return;
+    if (!this.#hasInput) return;
     this.#stream.end();
     yield* this.#outputUntil(() => this.#hasEnded);
   }

@@ -8,7 +8,7 @@ import type { Rejection } from "../datasets/dataset.ts";
 export type RawRow = Record<string, unknown>;
 
 /** A record that could not be read. */
-export interface RejectedRecord {
+interface RejectedRecord {
   /** Number of its (first) line; a file's first is 1. */
   readonly line: number;
   readonly rejection: Rejection;

@@ -2,7 +2,7 @@
  * Brings the database's schema up to date when the service starts. A database that is away is tried again for as long
  * as it takes, with growing waits; a migration that failed or was altered needs a person and is not tried again.
  */
-import { setTimeout as wait } from "node:timers/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { ErrorCode } from "../errors/codes.ts";
 import { StoreError } from "../errors/store-error.ts";
 import type { Logger } from "../telemetry/logger.ts";
@@ -32,17 +32,22 @@ interface StartMigrationOptions {
   readonly signal: AbortSignal;
   readonly onProgress: (progress: MigrationProgress) => void;
   readonly onApplied: (migrations: number) => void;
+  /** Waits between attempts; given by tests. */
+  readonly wait?: (ms: number, signal: AbortSignal) => Promise<unknown>;
 }
+
+const waitOnTheClock = (ms: number, signal: AbortSignal): Promise<unknown> =>
+  sleep(ms, undefined, { signal }).catch(() => undefined);
 
 /** Ends when the schema is up to date, a person is needed, or the signal is aborted; never throws. */
 export async function startMigration(options: StartMigrationOptions): Promise<void> {
-  const { signal, onProgress } = options;
+  const { signal, onProgress, wait = waitOnTheClock } = options;
   for (let attempt = 0; !signal.aborted; attempt++) {
     const progress = await migrateOnce(options);
     if (signal.aborted) return;
     onProgress(progress);
     if (progress.kind !== "waiting") return;
-    await wait(waitMs(attempt), undefined, { signal }).catch(() => undefined);
+    await wait(waitMs(attempt), signal);
   }
 }
 

@@ -56,9 +56,9 @@ describe("StoreMetrics", () => {
 
   it("shows a change of store_up at once", async () => {
     const metrics = new StoreMetrics();
-    expect(await metrics.render()).toContain("store_up 0");
+    expect(await metrics.render()).toMatch(/^store_up 0$/m);
     metrics.setUp(true);
-    expect(await metrics.render()).toContain("store_up 1");
+    expect(await metrics.render()).toMatch(/^store_up 1$/m);
   });
 
   it("knows whether it renders", async () => {

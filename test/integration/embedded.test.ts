@@ -362,6 +362,14 @@ describe.runIf(isRoot)("as root", () => {
     expect(await processesOf(home)).toEqual([]);
   });
 
+  it("does not depend on the umask", async () => {
+    const umask = process.umask(0o077);
+    cleanups.push(async () => process.umask(umask));
+    await mkdir(dataDir);
+    await chmod(dataDir, 0o755);
+    expect(await query((await open()).url, "select 1 as one")).toEqual([{ one: 1 }]);
+  });
+
   it("refuses data of an OS user who is not the server's", async () => {
     await mkdir(join(dataDir, "postgres", "cluster"), { recursive: true });
     await chown(join(dataDir, "postgres", "cluster"), 54_321, 54_321);

@@ -11,7 +11,7 @@ const TARGET_REQUESTS_PER_S = 20_000;
 /** Nothing listens on port 1. */
 const CLOSED = "postgresql://nobody:nothing@127.0.0.1:1/none";
 
-type Autocannon = typeof import("autocannon")["default"];
+type Autocannon = typeof import("autocannon");
 
 export const health: Scenario = {
   name: "health",

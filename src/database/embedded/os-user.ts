@@ -33,7 +33,7 @@ export function unprivilegedUsers(passwd: string): OsUser[] {
  */
 export async function candidateUsers(): Promise<readonly [OsUser, ...OsUser[]] | undefined> {
   if (process.getuid?.() !== 0) return undefined;
-  const [first, ...others] = unprivilegedUsers(await readFile("/etc/passwd", "utf8"));
+  const [first, ...others] = unprivilegedUsers(await readFile("/etc/passwd", "utf8").catch(() => ""));
   if (first) return [first, ...others];
   throw new StoreError(
     "embedded_failed",

@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { copyFile, open, stat, truncate, writeFile } from "node:fs/promises";
+import { chmod, copyFile, open, stat, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { Client, DatabaseError } from "pg";
@@ -77,11 +77,7 @@ export async function boundLog(path: string): Promise<void> {
  */
 export async function startServer(plan: ServerPlan, signal: AbortSignal): Promise<RunningServer> {
   const { place, binaries } = plan;
-  const settings = join(place.home, "postgresql.conf");
-  await writeFile(settings, serverSettings(place.home, place.cluster, plan.socketDir, plan.durability), {
-    mode: 0o644,
-  });
-  await writeFile(join(place.home, "pg_hba.conf"), ACCESS_RULES, { mode: 0o644 });
+  const settings = await writeSettings(plan);
   await boundLog(logPath(place));
   const log = await open(logPath(place), "a", 0o600);
   try {
@@ -111,6 +107,17 @@ export async function startServer(plan: ServerPlan, signal: AbortSignal): Promis
   } finally {
     await log.close();
   }
+}
+
+/** Writes the files that the server reads, and returns the path of the main one. */
+async function writeSettings({ place, socketDir, durability }: ServerPlan): Promise<string> {
+  const settings = join(place.home, "postgresql.conf");
+  const rules = join(place.home, "pg_hba.conf");
+  await writeFile(settings, serverSettings(place.home, place.cluster, socketDir, durability));
+  await writeFile(rules, ACCESS_RULES);
+  // They hold no secrets, and the OS user of the server must be able to read them whatever the umask is.
+  for (const path of [settings, rules]) await chmod(path, 0o644);
+  return settings;
 }
 
 async function running(child: ChildProcess): Promise<RunningServer> {

@@ -4,9 +4,9 @@
  */
 import { StoreError } from "../../errors/store-error.ts";
 import type { DatasetShape } from "../dataset.ts";
-import type { ValueBuffer } from "./row-batch.ts";
+import { createValueBuffer, type ValueBuffer } from "./row-batch.ts";
 
-const OID = { int8: 20, int4: 23, float8: 701, timestamptz: 1184 } as const;
+const OID = { bytea: 17, int8: 20, int4: 23, text: 25, float8: 701, timestamptz: 1184 } as const;
 /** PostgreSQL counts time from 2000-01-01. */
 const POSTGRES_EPOCH_US = Date.UTC(2000, 0, 1) * 1_000;
 const ARRAY_HEADER_BYTES = 20;
@@ -48,9 +48,13 @@ export function encodeTimeArray(times: Float64Array, rows: Int32Array): Buffer {
   return buffer;
 }
 
-/** float8[] or int8[] with nulls. */
-export function encodeValueArray({ column, values, nulls }: ValueBuffer, rows: Int32Array): Buffer {
-  const buffer = startArray(OID[column.type], rows.length, 8);
+/** float8[] or int8[] with nulls; text[] for every other type, to be cast by the statement. */
+export function encodeValueArray({ values, nulls }: ValueBuffer, rows: Int32Array): Buffer {
+  if (Array.isArray(values)) {
+    const texts = Array.from(rows, (row) => (nulls[row] === 1 ? null : Buffer.from(values[row]!, "utf8")));
+    return encodeBytesArray(OID.text, texts);
+  }
+  const buffer = startArray(values instanceof BigInt64Array ? OID.int8 : OID.float8, rows.length, 8);
   const view = new DataView(buffer.buffer, buffer.byteOffset);
   let at = rows.length === 0 ? 0 : ARRAY_HEADER_BYTES;
   for (const row of rows) {
@@ -67,6 +71,27 @@ export function encodeValueArray({ column, values, nulls }: ValueBuffer, rows: I
   return buffer.subarray(0, at);
 }
 
+/** bytea[] of texts in hex. */
+export function encodeHexArray(texts: readonly string[], rows: Int32Array): Buffer {
+  return encodeBytesArray(
+    OID.bytea,
+    Array.from(rows, (row) => Buffer.from(texts[row]!, "hex")),
+  );
+}
+
+function encodeBytesArray(oid: number, elements: readonly (Buffer | null)[]): Buffer {
+  const parts: Buffer[] = [
+    startArray(oid, elements.length, 0).subarray(0, elements.length === 0 ? 12 : ARRAY_HEADER_BYTES),
+  ];
+  for (const element of elements) {
+    const length = Buffer.allocUnsafe(4);
+    length.writeInt32BE(element === null ? NULL_LENGTH : element.length);
+    parts.push(length);
+    if (element !== null) parts.push(element);
+  }
+  return Buffer.concat(parts);
+}
+
 /** A whole number that fits 53 bits, without the cost of a bigint. */
 function writeInt8(buffer: Buffer, value: number, at: number): void {
   const high = Math.floor(value / TWO_TO_32);
@@ -74,36 +99,36 @@ function writeInt8(buffer: Buffer, value: number, at: number): void {
   buffer.writeUInt32BE(value - high * TWO_TO_32, at + 4);
 }
 
-/** Rows as columns: series id, time in microseconds since the epoch, and the values. */
+/** Rows as columns: series id, time in microseconds since the epoch, content key, and the values. */
 export interface ColumnPage {
   length: number;
   readonly seriesIds: Int32Array;
   readonly times: BigInt64Array;
+  /** In hex; undefined where the dataset has none. */
+  readonly contentKeys: string[] | undefined;
   readonly columns: readonly ValueBuffer[];
 }
 
-/** Room for `capacity` rows. Nulls are 1 in `nulls`, and NaN or 0 among the values. */
+/** Room for `capacity` rows. Nulls are 1 in `nulls`, and NaN, 0 or the empty text among the values. */
 export function createColumnPage(dataset: DatasetShape, capacity: number): ColumnPage {
   return {
     length: 0,
     seriesIds: new Int32Array(capacity),
     times: new BigInt64Array(capacity),
-    columns: dataset.values.map((column) => ({
-      column,
-      values: column.type === "int8" ? new BigInt64Array(capacity) : new Float64Array(capacity),
-      nulls: new Uint8Array(capacity),
-    })),
+    contentKeys: dataset.contentKey ? new Array<string>(capacity).fill("") : undefined,
+    columns: dataset.values.map((column) => createValueBuffer(column, capacity)),
   };
 }
 
 /**
- * Appends to `page` the rows of one binary COPY of (series_id, time, values…).
+ * Appends to `page` the rows of one binary COPY of (series_id, time, content key if any, values…); values that are
+ * neither float8 nor int8 as text.
  *
  * @throws StoreError `internal` when the bytes are not of that form or do not fit.
  */
 export function decodeCopy(bytes: Buffer, page: ColumnPage): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const fields = page.columns.length + 2;
+  const fields = page.columns.length + (page.contentKeys === undefined ? 2 : 3);
   let at = COPY_HEADER_BYTES;
   let row = page.length;
   for (;;) {
@@ -118,21 +143,34 @@ export function decodeCopy(bytes: Buffer, page: ColumnPage): void {
     }
     page.seriesIds[row] = view.getInt32(at + 4);
     page.times[row] = BigInt(view.getInt32(at + 12) * TWO_TO_32 + view.getUint32(at + 16) + POSTGRES_EPOCH_US);
-    at = decodeValues(view, at + 20, page.columns, row);
+    at += 20;
+    if (page.contentKeys !== undefined) {
+      page.contentKeys[row] = bytes.toString("hex", at + 4, at + 4 + view.getInt32(at));
+      at += 4 + view.getInt32(at);
+    }
+    at = decodeValues(view, bytes, at, page.columns, row);
     row++;
   }
   page.length = row;
 }
 
-function decodeValues(view: DataView, start: number, columns: readonly ValueBuffer[], row: number): number {
+function decodeValues(
+  view: DataView,
+  bytes: Buffer,
+  start: number,
+  columns: readonly ValueBuffer[],
+  row: number,
+): number {
   let at = start;
   for (const { values, nulls } of columns) {
-    const isNull = view.getInt32(at) === NULL_LENGTH;
+    const length = view.getInt32(at);
+    const isNull = length === NULL_LENGTH;
     at += 4;
     nulls[row] = isNull ? 1 : 0;
-    if (values instanceof BigInt64Array) values[row] = isNull ? 0n : view.getBigInt64(at);
+    if (Array.isArray(values)) values[row] = isNull ? "" : bytes.toString("utf8", at, at + length);
+    else if (values instanceof BigInt64Array) values[row] = isNull ? 0n : view.getBigInt64(at);
     else values[row] = isNull ? Number.NaN : view.getFloat64(at);
-    if (!isNull) at += 8;
+    if (!isNull) at += length;
   }
   return at;
 }

@@ -1,13 +1,13 @@
 /**
- * Brings a batch into the form in which it is written: sorted by key, each key once, one group for each set of columns
- * that the rows bring. Two sessions that write in key order cannot deadlock, and a statement may meet a key only once.
+ * Brings a batch into the form in which it is written: groups of rows, each sorted by key with each key once, that bring
+ * the same columns. Sessions that write in key order cannot deadlock, and a statement may meet a key only once.
  */
 import type { Rejection } from "../dataset.ts";
 import type { RowBatch } from "./row-batch.ts";
 import { RuleChecker } from "./rule-checker.ts";
 
 interface FoldedBatch {
-  /** Rows by the columns that they bring, each group sorted by series id and time. */
+  /** To be written one after the other; each sorted by series id and time. */
   readonly groups: readonly RowGroup[];
   /** How many rows a later row of the same key replaced. */
   readonly superseded: number;
@@ -42,25 +42,57 @@ function sortedOrder(batch: RowBatch, ids: Int32Array): Int32Array | undefined {
   return Int32Array.from({ length: size }, (_, row) => row).sort((a, b) => compare(a, b) || a - b);
 }
 
+/**
+ * Folds a row onto an earlier whole one of its key, which can be judged here. What follows a partial row waits for a
+ * round of its own: only the database knows whether the partial row stands. So the outcome is that of one row at a time.
+ */
 function foldSorted(batch: RowBatch, ids: Int32Array, order: Int32Array): FoldedBatch {
-  const { seriesAt, times } = batch;
-  const rules = new RuleChecker(batch.dataset);
-  const survivors: number[] = [];
+  const groups: RowGroup[] = [];
   const rejections: { row: number; rejection: Rejection }[] = [];
-  for (const row of order) {
-    const last = survivors.at(-1);
-    const again = last !== undefined && ids[seriesAt[last]!] === ids[seriesAt[row]!] && times[last] === times[row];
-    if (!again) {
-      survivors.push(row);
-      continue;
-    }
-    takeAbsentFrom(batch, row, last);
-    const rejection = rules.broken(batch.columns, row, batch.present[row]!);
-    if (rejection === undefined) survivors[survivors.length - 1] = row;
-    else rejections.push({ row, rejection });
+  let superseded = 0;
+  let round: ArrayLike<number> = order;
+  while (round.length > 0) {
+    const folded = foldRound(batch, ids, round);
+    groups.push(...groupByPresence(batch, Int32Array.from(folded.survivors)));
+    rejections.push(...folded.rejections);
+    superseded += round.length - folded.survivors.length - folded.rejections.length - folded.waiting.length;
+    round = folded.waiting;
   }
-  const superseded = order.length - survivors.length - rejections.length;
-  return { groups: groupByPresence(batch, Int32Array.from(survivors)), superseded, rejections };
+  return { groups, superseded, rejections };
+}
+
+/** The order of the primary key. */
+function keyOrder({ seriesAt, times, contentKeys }: RowBatch, ids: Int32Array): (a: number, b: number) => number {
+  const byTime = (a: number, b: number): number => ids[seriesAt[a]!]! - ids[seriesAt[b]!]! || times[a]! - times[b]!;
+  if (contentKeys.length === 0) return byTime;
+  return (a, b) => byTime(a, b) || compareText(contentKeys[a]!, contentKeys[b]!);
+}
+
+const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
+function foldRound(batch: RowBatch, ids: Int32Array, order: ArrayLike<number>) {
+  const { present, columns } = batch;
+  const compare = keyOrder(batch, ids);
+  const rules = new RuleChecker(batch.dataset);
+  const required = batch.dataset.values.reduce((bits, value, slot) => (value.required ? bits | (1 << slot) : bits), 0);
+  const survivors: number[] = [];
+  const waiting: number[] = [];
+  const rejections: { row: number; rejection: Rejection }[] = [];
+  const sameKey = (a: number | undefined, b: number): boolean => a !== undefined && compare(a, b) === 0;
+  for (const row of Array.from(order)) {
+    const last = survivors.at(-1);
+    if (last === undefined || !sameKey(last, row)) {
+      survivors.push(row);
+    } else if (sameKey(waiting.at(-1), row) || (present[last]! & required) !== required) {
+      waiting.push(row);
+    } else {
+      takeAbsentFrom(batch, row, last);
+      const rejection = rules.broken(columns, row, present[row]!);
+      if (rejection === undefined) survivors[survivors.length - 1] = row;
+      else rejections.push({ row, rejection });
+    }
+  }
+  return { survivors, waiting, rejections };
 }
 
 /** What the later row leaves out stays as the earlier one said. */

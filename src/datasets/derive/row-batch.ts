@@ -3,19 +3,26 @@
  * nothing else. Rows of one key are folded left to right: what a later row brings wins, what it leaves out stays.
  */
 import { columnsOf, type DatasetShape, type Rejection, type ValueColumn } from "../dataset.ts";
-import { parseFloat8, parseInt8 } from "../values/number.ts";
 import { showValue } from "../values/show-value.ts";
-import { parseText } from "../values/text.ts";
 import { parseTime } from "../values/time.ts";
 import type { TimeZone } from "../values/time-zone.ts";
-import { parseTimeframe } from "../values/timeframe.ts";
+import { contentKeyOf } from "./content-key.ts";
+import { parseDimension, parseValue } from "./parse-column.ts";
 import { RuleChecker } from "./rule-checker.ts";
 
 /** A column's values; `nulls[i]` is 1 where row i holds an explicit null. */
 export interface ValueBuffer {
   readonly column: ValueColumn;
-  readonly values: Float64Array | BigInt64Array;
+  readonly values: Float64Array | BigInt64Array | string[];
   readonly nulls: Uint8Array;
+}
+
+/** Room for `capacity` values of a column. */
+export function createValueBuffer(column: ValueColumn, capacity: number): ValueBuffer {
+  const nulls = new Uint8Array(capacity);
+  if (column.type === "float8") return { column, values: new Float64Array(capacity), nulls };
+  if (column.type === "int8") return { column, values: new BigInt64Array(capacity), nulls };
+  return { column, values: new Array<string>(capacity).fill(""), nulls };
 }
 
 /** Where a row's field goes: a dimension, the time, or a value, by its place. */
@@ -36,6 +43,8 @@ export class RowBatch {
   /** For each row one bit for each value column that it brings. */
   readonly present: Int32Array;
   readonly columns: readonly ValueBuffer[];
+  /** For each row its content key in hex, where the dataset has one. */
+  readonly contentKeys: string[];
   #size = 0;
   readonly #zone: TimeZone | undefined;
   readonly #slots: ReadonlyMap<string, Slot>;
@@ -44,6 +53,10 @@ export class RowBatch {
   /** The text from which each of `#dimensions` was read: neighbouring rows mostly bring the same. */
   readonly #raw: unknown[];
   readonly #rules: RuleChecker;
+  /** Where no value is required, a row has to bring one all the same. */
+  readonly #needsAnyValue: boolean;
+  /** Places of the columns of which the content key is made. */
+  readonly #contentSlots: readonly number[];
   #lastSeries = -1;
 
   /** @param zone - Zone of times that name none; without it they are refused. */
@@ -54,12 +67,13 @@ export class RowBatch {
     this.seriesAt = new Int32Array(capacity);
     this.times = new Float64Array(capacity);
     this.present = new Int32Array(capacity);
-    this.columns = dataset.values.map((column) => ({
-      column,
-      values: column.type === "int8" ? new BigInt64Array(capacity) : new Float64Array(capacity),
-      nulls: new Uint8Array(capacity),
-    }));
+    this.columns = dataset.values.map((column) => createValueBuffer(column, capacity));
+    this.contentKeys = dataset.contentKey ? new Array<string>(capacity).fill("") : [];
     this.#rules = new RuleChecker(dataset);
+    this.#needsAnyValue = dataset.values.every((value) => !value.required);
+    this.#contentSlots = (dataset.contentKey?.columns ?? []).map((name) =>
+      dataset.values.findIndex((value) => value.name === name),
+    );
     this.#slots = slotsOf(dataset);
     this.#dimensions = new Array(dataset.dimensions.length).fill("");
     this.#raw = new Array(dataset.dimensions.length).fill(undefined);
@@ -87,30 +101,11 @@ export class RowBatch {
       return { code: "field_invalid", message: "The row is not an object with named fields." };
     }
     const at = this.#size;
-    let present = 0;
-    let dimensions = 0;
-    let timed = false;
-    for (const name in row) {
-      const value = (row as Record<string, unknown>)[name];
-      if (value === undefined) continue;
-      const slot = this.#slots.get(name);
-      if (slot === undefined) return unknownField(this.dataset, name);
-      if (slot.kind === "value") {
-        const rejection = this.#setValue(slot.at, at, value);
-        if (rejection !== undefined) return rejection;
-        present |= 1 << slot.at;
-      } else if (slot.kind === "time") {
-        const time = parseTime(name, value, this.#zone);
-        if (typeof time !== "number") return time;
-        this.times[at] = time;
-        timed = true;
-      } else {
-        const rejection = this.#setDimension(slot.at, value);
-        if (rejection !== undefined) return rejection;
-        dimensions++;
-      }
-    }
-    if (dimensions < this.#dimensions.length || !timed) return missingKey(this.dataset, row);
+    const given = this.#setFields(row as Record<string, unknown>, at);
+    if (typeof given === "object") return given;
+    const present = this.#contentSlots.length === 0 ? given : this.#setContentKey(at, given);
+    if (typeof present === "object") return present;
+    if (present === 0 && this.#needsAnyValue) return noValues(this.dataset);
     const rejection = this.#rules.broken(this.columns, at, present);
     if (rejection !== undefined) return rejection;
     this.present[at] = present;
@@ -119,11 +114,37 @@ export class RowBatch {
     return undefined;
   }
 
+  /** Reads the row's fields into the buffers; the bits of the values that it brings. */
+  #setFields(row: Record<string, unknown>, at: number): number | Rejection {
+    let present = 0;
+    let keyParts = 0;
+    for (const name in row) {
+      const value = row[name];
+      if (value === undefined) continue;
+      const slot = this.#slots.get(name);
+      if (slot === undefined) return unknownField(this.dataset, name);
+      const rejection = this.#setField(slot, name, value, at);
+      if (rejection !== undefined) return rejection;
+      if (slot.kind === "value") present |= 1 << slot.at;
+      else keyParts++;
+    }
+    return keyParts > this.#dimensions.length ? present : missingKey(this.dataset, row);
+  }
+
+  #setField(slot: Slot, name: string, value: unknown, at: number): Rejection | undefined {
+    if (slot.kind === "value") return this.#setValue(slot.at, at, value);
+    if (slot.kind === "dimension") return this.#setDimension(slot.at, value);
+    const time = parseTime(name, value, this.#zone);
+    if (typeof time !== "number") return time;
+    this.times[at] = time;
+    return undefined;
+  }
+
   #setDimension(at: number, value: unknown): Rejection | undefined {
     if (value === this.#raw[at]) return undefined;
     const { name, type } = this.dataset.dimensions[at]!;
     if (value === null) return { code: "field_missing", message: `${name} is null, but it is part of the key.` };
-    const parsed = type === "timeframe" ? parseTimeframe(name, value) : parseText(name, value);
+    const parsed = parseDimension(name, type, value);
     if (typeof parsed !== "string") return parsed;
     this.#raw[at] = value;
     this.#dimensions[at] = parsed;
@@ -139,13 +160,29 @@ export class RowBatch {
       nulls[at] = 1;
       return undefined;
     }
-    const parsed = column.type === "int8" ? parseInt8(column.name, value) : parseFloat8(column.name, value);
+    const parsed = parseValue(column, value);
     if (typeof parsed === "object") return parsed;
-    if (column.min !== undefined && parsed < column.min) {
-      return { code: "number_out_of_range", message: `${column.name} is ${parsed}, which is below ${column.min}.` };
-    }
     values[at] = parsed;
     return undefined;
+  }
+
+  /** The row's content key, its columns all counting as present: what is not there is null. */
+  #setContentKey(at: number, given: number): number | Rejection {
+    let present = given;
+    const texts: (string | null)[] = [];
+    for (const slot of this.#contentSlots) {
+      const { column, values, nulls } = this.columns[slot]!;
+      const bit = 1 << slot;
+      if ((present & bit) === 0) {
+        if (column.required)
+          return { code: "field_missing", message: `${column.name} is missing; it is part of the key.` };
+        nulls[at] = 1;
+        present |= bit;
+      }
+      texts.push(nulls[at] === 1 ? null : (values[at] as string));
+    }
+    this.contentKeys[at] = contentKeyOf(texts);
+    return present;
   }
 
   #seriesPlace(): number {
@@ -186,6 +223,11 @@ function unknownField(dataset: DatasetShape, name: string): Rejection {
     code: "field_unknown",
     message: `${showValue(name)} is not a field of ${dataset.name}; these are: ${known.join(", ")}.`,
   };
+}
+
+function noValues(dataset: DatasetShape): Rejection {
+  const names = dataset.values.map((value) => value.name).join(", ");
+  return { code: "field_missing", message: `The row has a key but no value; bring at least one of ${names}.` };
 }
 
 function missingKey(dataset: DatasetShape, row: object): Rejection {

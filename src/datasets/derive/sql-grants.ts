@@ -2,12 +2,12 @@
 import type { DatasetShape } from "../dataset.ts";
 
 /** Revokes what PostgreSQL grants to everybody and grants what each role needs. */
-export function functionGrantsSql({ name }: DatasetShape): string {
+export function functionGrantsSql({ name, view = name }: DatasetShape): string {
   const read = [`mds.find_${name}_series`, `mds.read_${name}`];
   const write = [`mds.ensure_${name}_series`, `mds.upsert_${name}`];
   return `revoke execute on function ${[...read, ...write].join(", ")} from public;
 grant execute on function ${read.join(", ")} to mds_app, mds_reader;
 grant execute on function ${write.join(", ")} to mds_app;
-grant select on mds.${name} to mds_app, mds_reader;
+grant select on mds.${view} to mds_app, mds_reader;
 `;
 }

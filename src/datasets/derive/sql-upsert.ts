@@ -18,8 +18,14 @@ set enable_seqscan = off set enable_bitmapscan = off set enable_nestloop = off s
 /** `create function mds.upsert_<dataset>`. */
 export function upsertFunctionSql(dataset: DatasetShape): string {
   const { name, time, values } = dataset;
-  const columns = [time.name, ...values.map((v) => v.name)];
-  const arrays = ["series_ids int4[]", "times timestamptz[]", ...values.map((v) => `${v.name}s ${v.type}[]`)];
+  const keys = keyColumns(dataset);
+  const columns = [...keys, ...values.map((v) => v.name)];
+  const arrays = [
+    "series_ids int4[]",
+    "times timestamptz[]",
+    ...(dataset.contentKey ? ["content_keys bytea[]"] : []),
+    ...values.map((v) => `${v.name}_values ${arrayType(v)}`),
+  ];
   const afterConflict = values.map((v) => absentKeeps(v, "excluded"));
   return `-- One batch: parallel arrays, every key at most once. A value column whose array is null is absent and keeps what is
 -- stored. Rows that the absent columns make impossible come back in "rejected" (1-based positions with their reasons);
@@ -53,8 +59,7 @@ begin
     where s.series_id = any (ids) and s.${time.name} between first_time and last_time limit ${SCATTERED} * size + 1
   ) s;
   by_key := nearby > ${SCATTERED} * size;
-${rejectionSql(dataset)}
-  for attempt in 1..2 loop
+${scaleSql(dataset)}${rejectionSql(dataset)}  for attempt in 1..2 loop
     if nearby = 0 then
       inserted := size;
       updated := 0;
@@ -68,10 +73,10 @@ ${rejectionSql(dataset)}
     exit when inserted + updated = 0;
     if inserted = size and attempt = 1 then
       begin
-        insert into store.${name}_data (series_id, ${columns.join(", ")})
-        select n.series_id, ${columns.map((c) => `n.${c}`).join(", ")}
+        insert into store.${name}_data (${columns.join(", ")})
+        select ${columns.map((c) => `n.${c}`).join(", ")}
         from ${incoming(dataset)} n
-        order by n.series_id, n.${time.name};
+        order by ${keys.map((key) => `n.${key}`).join(", ")};
         exit;
       exception when unique_violation then
         nearby := size; -- Another session wrote one of these keys in this moment: look again.
@@ -79,14 +84,14 @@ ${rejectionSql(dataset)}
         continue;
       end;
     end if;
-    insert into store.${name}_data as d (series_id, ${columns.join(", ")})
-    select n.series_id, n.${time.name},
+    insert into store.${name}_data as d (${columns.join(", ")})
+    select ${keys.map((key) => `n.${key}`).join(", ")},
       ${values.map((v) => absentKeeps(v, "n")).join(",\n      ")}
     from ${incoming(dataset)} n
     ${storedJoin(dataset)}
     where ${differs(dataset)}
-    order by n.series_id, n.${time.name}
-    on conflict (series_id, ${time.name}) do update set
+    order by ${keys.map((key) => `n.${key}`).join(", ")}
+    on conflict (${keys.join(", ")}) do update set
       ${values.map((v, i) => `${v.name} = ${afterConflict[i]}`).join(",\n      ")}
     where (${stored(dataset)}) is distinct from (
       ${afterConflict.join(",\n      ")});
@@ -97,13 +102,20 @@ end $$;
 `;
 }
 
+/** The columns of the primary key. */
+export function keyColumns({ time, contentKey }: DatasetShape): string[] {
+  return ["series_id", time.name, ...(contentKey ? [contentKey.name] : [])];
+}
+
+const arrayType = ({ type }: ValueColumn): string => `${type === "json" ? "jsonb" : type}[]`;
 const stored = ({ values }: DatasetShape): string => values.map((v) => `d.${v.name}`).join(", ");
 const absentKeeps = ({ name }: ValueColumn, source: "n" | "excluded"): string =>
-  `case when ${name}s is null then d.${name} else ${source}.${name} end`;
+  `case when ${name}_values is null then d.${name} else ${source}.${name} end`;
 
 /** Set-returning calls in the select list: `from unnest(a, b, ...)` would write every array to a store of its own. */
-function incoming({ time, values }: DatasetShape, more = ""): string {
-  const lists = values.map((v) => `unnest(${v.name}s) as ${v.name}`);
+function incoming({ time, values, contentKey }: DatasetShape, more = ""): string {
+  const lists = values.map((v) => `unnest(${v.name}_values) as ${v.name}`);
+  if (contentKey) lists.unshift(`unnest(content_keys) as ${contentKey.name}`);
   return `(
       select unnest(series_ids) as series_id, unnest(times) as ${time.name},
         ${lists.join(",\n        ")}${more}
@@ -111,19 +123,23 @@ function incoming({ time, values }: DatasetShape, more = ""): string {
 }
 
 /** The stored rows of the batch's keys, in one of two ways; the one not taken costs nothing. */
-function storedJoin({ name, time }: DatasetShape): string {
+function storedJoin(dataset: DatasetShape): string {
+  const { name, time, contentKey } = dataset;
+  const keys = keyColumns(dataset);
+  const same = (left: string, right: string): string =>
+    keys.map((key) => `${left}.${key} = ${right}.${key}`).join(" and ");
+  const arrays = ["series_ids", "times", ...(contentKey ? ["content_keys"] : [])];
   const bounds = `s.${time.name} between first_time and last_time`;
   return `left join (
       select * from store.${name}_data s
       where not by_key and s.series_id = any (ids) and ${bounds}
       union all
-      select s.* from unnest(series_ids, times) as k (series_id, ${time.name})
+      select s.* from unnest(${arrays.join(", ")}) as k (${keys.join(", ")})
       cross join lateral (
-        select * from store.${name}_data s
-        where s.series_id = k.series_id and s.${time.name} = k.${time.name} and ${bounds} limit 1
+        select * from store.${name}_data s where ${same("s", "k")} and ${bounds} limit 1
       ) s
       where by_key
-    ) d on d.series_id = n.series_id and d.${time.name} = n.${time.name}`;
+    ) d on ${same("d", "n")}`;
 }
 
 function differs(dataset: DatasetShape): string {
@@ -133,8 +149,9 @@ function differs(dataset: DatasetShape): string {
 
 function rejectionSql(dataset: DatasetShape): string {
   const { values, rules } = dataset;
-  const required = values.filter((v) => v.required);
-  return `  if ${required.map((v) => `${v.name}s is null`).join(" or ")} then
+  const required = values.filter((v) => v.required && !dataset.contentKey?.columns.includes(v.name));
+  if (required.length === 0) return "";
+  return `  if ${required.map((v) => `${v.name}_values is null`).join(" or ")} then
     select array_agg(j.position), array_agg(j.reason) into rejected, reasons
     from (
       select m.position, case
@@ -152,6 +169,19 @@ function rejectionSql(dataset: DatasetShape): string {
     if rejected is not null then
       return;
     end if;
+  end if;
+`;
+}
+
+/** A cast to numeric(p,s) rounds without a word, so the digits are counted before it. */
+function scaleSql({ values }: DatasetShape): string {
+  const numerics = values.filter((v) => v.type === "numeric");
+  if (numerics.length === 0) return "";
+  const tooFine = numerics.map(
+    (v) => `exists (select from unnest(${v.name}_values) v where v <> round(v, ${v.scale}))`,
+  );
+  return `  if ${tooFine.join("\n    or ")} then
+    raise exception 'A number of this batch has more decimal places than its column keeps.' using errcode = '22003';
   end if;
 `;
 }

@@ -3,10 +3,12 @@
  * client works. Migrations carry this text, so that a released one never changes; a test compares the migrated
  * database with what the definitions say today. Runs as mds_owner; see docs/decisions/upsert.md for the upsert's form.
  */
-import type { DatasetShape, ValueColumn } from "../dataset.ts";
+import type { DatasetShape, DimensionColumn, ValueColumn } from "../dataset.ts";
+import { DECIMAL_PRECISION, DECIMAL_SCALE } from "../values/numeric.ts";
+import { MAX_TEXT_CHARACTERS } from "../values/text.ts";
 import { TIMEFRAMES } from "../values/timeframe.ts";
 import { functionGrantsSql } from "./sql-grants.ts";
-import { upsertFunctionSql } from "./sql-upsert.ts";
+import { keyColumns, upsertFunctionSql } from "./sql-upsert.ts";
 
 const lines = (items: readonly string[], separator = ",\n  "): string => items.join(separator);
 
@@ -24,43 +26,79 @@ export function datasetSql(dataset: DatasetShape): string {
   ].join("\n");
 }
 
-function dimensionCheck(dataset: DatasetShape): string[] {
-  return dataset.dimensions.map(({ name, type }) =>
-    type === "timeframe"
-      ? `constraint ${name}_known check (${name} in (${TIMEFRAMES.map((t) => `'${t}'`).join(", ")}))`
-      : `constraint ${name}_text check (char_length(${name}) between 1 and 64 and ${name} = btrim(${name}) and ${name} !~ '[[:cntrl:]]')`,
-  );
-}
+/** Types and checks of dimensions; the client brings them in one spelling each. */
+const DIMENSIONS: Readonly<Record<DimensionColumn["type"], { sqlType: string; check: (name: string) => string }>> = {
+  text: {
+    sqlType: "text",
+    check: (name) =>
+      `constraint ${name}_text check (char_length(${name}) between 1 and ${MAX_TEXT_CHARACTERS} and ${name} = btrim(${name}) and ${name} !~ '[[:cntrl:]]')`,
+  },
+  timeframe: {
+    sqlType: "text",
+    check: (name) => `constraint ${name}_known check (${name} in (${TIMEFRAMES.map((t) => `'${t}'`).join(", ")}))`,
+  },
+  date: { sqlType: "date", check: (name) => `constraint ${name}_finite check (isfinite(${name}))` },
+  option_type: { sqlType: "text", check: (name) => `constraint ${name}_known check (${name} in ('C', 'P'))` },
+  decimal: {
+    sqlType: `numeric(${DECIMAL_PRECISION},${DECIMAL_SCALE})`,
+    check: (name) => `constraint ${name}_range check (${name} > 0)`,
+  },
+};
+
+/** A dimension as text in the client's spelling. */
+const asText = ({ name, type }: DimensionColumn, table: string): string =>
+  type === "decimal"
+    ? `trim_scale(${table}.${name})::text`
+    : type === "date"
+      ? `to_char(${table}.${name}, 'YYYY-MM-DD')`
+      : `${table}.${name}`;
+/** An array of such texts as an array of the column's type. */
+const typedArray = ({ type }: DimensionColumn, array: string): string => {
+  const { sqlType } = DIMENSIONS[type];
+  return sqlType === "text" ? array : `${array}::${sqlType.replace(/\(.*/, "")}[]`;
+};
 
 function seriesTableSql(dataset: DatasetShape): string {
-  const names = dataset.dimensions.map((d) => d.name);
-  return `create table store.${dataset.name}_series (
+  const { name, dimensions } = dataset;
+  return `create table store.${name}_series (
   ${lines([
     "series_id int4 generated always as identity primary key",
     "tenant_id uuid not null references store.tenants (id)",
-    ...names.map((name) => `${name} text not null`),
-    `unique (tenant_id, ${names.join(", ")})`,
-    ...dimensionCheck(dataset),
+    ...dimensions.map((d) => `${d.name} ${DIMENSIONS[d.type].sqlType} not null`),
+    `unique (tenant_id, ${dimensions.map((d) => d.name).join(", ")})`,
+    ...dimensions.map((d) => DIMENSIONS[d.type].check(d.name)),
   ])}
 );
 `;
 }
 
+function sqlType({ type, precision, scale }: ValueColumn): string {
+  if (type === "numeric") return `numeric(${precision},${scale})`;
+  return type === "json" ? "jsonb" : type;
+}
+
 function valueCheck(column: ValueColumn): string {
-  const { name, type, min } = column;
-  const low = min === undefined ? `${name} > '-infinity'` : `${name} >= ${min}`;
-  if (type === "float8") return `constraint ${name}_range check (${low} and ${name} < 'infinity')`;
-  return min === undefined ? "" : `constraint ${name}_range check (${low})`;
+  const { name, type, min, max } = column;
+  if (type === "text") return `constraint ${name}_length check (char_length(${name}) <= ${column.maxCharacters})`;
+  if (type === "json") return `constraint ${name}_object check (jsonb_typeof(${name}) = 'object')`;
+  if (type === "numeric") return `constraint ${name}_range check (${name} <> 'NaN')`;
+  const bounds = [
+    ...(min !== undefined ? [`${name} >= ${min}`] : type === "float8" ? [`${name} > '-infinity'`] : []),
+    ...(max !== undefined ? [`${name} <= ${max}`] : type === "float8" ? [`${name} < 'infinity'`] : []),
+  ];
+  return bounds.length === 0 ? "" : `constraint ${name}_range check (${bounds.join(" and ")})`;
 }
 
 function dataTableSql(dataset: DatasetShape): string {
-  const { name, time, values, rules } = dataset;
+  const { name, time, contentKey, values, rules } = dataset;
   return `create table store.${name}_data (
   ${lines([
     "series_id int4 not null",
     `${time.name} timestamptz not null`,
-    ...values.map((v) => `${v.name} ${v.type}${v.required ? " not null" : ""}`),
-    `primary key (series_id, ${time.name})`,
+    ...(contentKey ? [`${contentKey.name} bytea not null`] : []),
+    ...values.map((v) => `${v.name} ${sqlType(v)}${v.required ? " not null" : ""}`),
+    `primary key (${keyColumns(dataset).join(", ")})`,
+    ...(contentKey ? [`constraint ${contentKey.name}_length check (octet_length(${contentKey.name}) = 16)`] : []),
     ...values.map(valueCheck).filter((check) => check !== ""),
     ...rules.map((rule) => `constraint ${rule.name} check (${rule.sql})`),
   ])}
@@ -71,7 +109,7 @@ function dataTableSql(dataset: DatasetShape): string {
 function viewSql(dataset: DatasetShape): string {
   const { name, dimensions, time, values } = dataset;
   const columns = [...dimensions.map((d) => `s.${d.name}`), `d.${time.name}`, ...values.map((v) => `d.${v.name}`)];
-  return `create view mds.${name} with (security_barrier) as
+  return `create view mds.${dataset.view ?? name} with (security_barrier) as
 select ${columns.join(", ")}
 from store.${name}_series s
 join store.${name}_data d on d.series_id = s.series_id
@@ -80,14 +118,13 @@ where s.tenant_id = (select store.current_tenant());
 }
 
 function ensureSeriesSql(dataset: DatasetShape): string {
-  const { name } = dataset;
-  const dims = dataset.dimensions.map((d) => d.name);
-  const plural = dims.map((d) => `${d}s`);
-  const wanted = `unnest(${plural.map((p) => `ensure_${name}_series.${p}`).join(", ")})`;
+  const { name, dimensions } = dataset;
+  const dims = dimensions.map((d) => d.name);
+  const wanted = `unnest(${dimensions.map((d) => typedArray(d, `${d.name}_values`)).join(", ")})`;
   const same = dims.map((d) => `s.${d} = w.${d}`).join(" and ");
   return `-- Answers with the series' ids in the order asked; makes those that are missing.
 -- An anti-join first: "on conflict do nothing" alone would burn an id for every known series.
-create function mds.ensure_${name}_series(${plural.map((p) => `${p} text[]`).join(", ")}) returns int4[]
+create function mds.ensure_${name}_series(${dims.map((d) => `${d}_values text[]`).join(", ")}) returns int4[]
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   tenant uuid := store.require_tenant();
@@ -108,44 +145,61 @@ end $$;
 }
 
 function findSeriesSql(dataset: DatasetShape): string {
-  const { name } = dataset;
-  const dims = dataset.dimensions.map((d) => d.name);
-  const matches = dims.map((d) => {
-    const given = `find_${name}_series.${d}s`;
-    return `(${given} is null or s.${d} = any (${given})
-      or (ignore_case and lower(s.${d}) = any (select lower(g) from unnest(${given}) as g)))`;
+  const { name, dimensions } = dataset;
+  const matches = dimensions.map((d) => {
+    const given = typedArray(d, `${d.name}_values`);
+    const exact = `${d.name}_values is null or s.${d.name} = any (${given})`;
+    if (d.type !== "text" && d.type !== "timeframe") return `(${exact})`;
+    return `(${exact}
+      or (ignore_case and lower(s.${d.name}) = any (select lower(g) from unnest(${given}) as g)))`;
   });
+  const order = dimensions.map((d) =>
+    DIMENSIONS[d.type].sqlType === "text" ? `s.${d.name} collate "C"` : `s.${d.name}`,
+  );
   return `-- The tenant's series; a null array means any.
 create function mds.find_${name}_series(
-  ${dims.map((d) => `${d}s text[]`).join(", ")}, ignore_case boolean, max_series int4
+  ${dimensions.map((d) => `${d.name}_values text[]`).join(", ")}, ignore_case boolean, max_series int4
 )
-returns table (series_id int4, ${dims.map((d) => `${d} text`).join(", ")})
+returns table (series_id int4, ${dimensions.map((d) => `${d.name} text`).join(", ")})
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-  select s.series_id, ${dims.map((d) => `s.${d}`).join(", ")}
+  select s.series_id, ${dimensions.map((d) => asText(d, "s")).join(", ")}
   from store.${name}_series s
   where s.tenant_id = (select store.current_tenant())
     and ${matches.join("\n    and ")}
-  order by ${dims.map((d) => `s.${d} collate "C"`).join(", ")}
+  order by ${order.join(", ")}
   limit max_series
 $$;
 `;
 }
 
 function readFunctionSql(dataset: DatasetShape): string {
-  const { name, time, values } = dataset;
-  const columns = [time.name, ...values.map((v) => v.name)].map((c) => `d.${c}`).join(", ");
-  const page = (order: "asc" | "desc"): string => `return query
-        select d.series_id, ${columns} from store.${name}_data d
-        where d.series_id = series and d.${time.name} >= window_start and d.${time.name} < window_end
-        order by d.${time.name} ${order} limit wanted;`;
+  const { name, time, contentKey, values } = dataset;
+  const content = contentKey?.name;
+  const columns = [...keyColumns(dataset), ...values.map((v) => v.name)].map((c) => `d.${c}`).join(", ");
+  const page = (order: "asc" | "desc"): string => {
+    const window =
+      content === undefined ? `d.${time.name} >= window_start and d.${time.name} < window_end` : resumed(order);
+    const by = [time.name, ...(content ? [content] : [])].map((column) => `d.${column} ${order}`).join(", ");
+    return `return query
+        select ${columns} from store.${name}_data d
+        where d.series_id = series and ${window}
+        order by ${by} limit wanted;`;
+  };
+  // Several rows may have one time, so a page goes on after a time and a content key.
+  const resumed = (order: "asc" | "desc"): string =>
+    order === "asc"
+      ? `d.${time.name} >= window_start and d.${time.name} < window_end
+          and (after_key is null or d.${time.name} > window_start or d.${content} > after_key)`
+      : `d.${time.name} >= window_start and d.${time.name} <= window_end
+          and (d.${time.name} < window_end or d.${content} < after_key)`;
   return `-- The first rows of a half-open window, series by series in the order given, each in time order, at most max_rows.
 -- A foreign id gives no rows. A loop, because a join over all series would sort every window before its first row. By
 -- the index only: a kept plan may stem from the time when a partition was empty.
 create function mds.read_${name}(
-  series_ids int4[], window_start timestamptz, window_end timestamptz, newest_first boolean, max_rows int4
+  series_ids int4[], window_start timestamptz, window_end timestamptz, ${content ? "after_key bytea, " : ""}newest_first boolean, max_rows int4
 )
 returns table (
-  series_id int4, ${time.name} timestamptz, ${values.map((v) => `${v.name} ${v.type}`).join(", ")}
+  series_id int4, ${time.name} timestamptz, ${content ? `${content} bytea, ` : ""}${values.map((v) => `${v.name} ${sqlType(v).replace(/\(.*/, "")}`).join(", ")}
 )
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 set jit = off set enable_seqscan = off set enable_bitmapscan = off as $$
