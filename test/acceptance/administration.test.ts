@@ -67,7 +67,9 @@ describe("mds migrate", () => {
   it("tells an ordinary login in one sentence what it may not see", async () => {
     const { code, stderr } = await onStore("migrate", "status");
     expect(code).toBe(1);
-    expect(stderr).toMatch(/^mds: This login may not see the migrations; set ADMIN_DATABASE_URL.*\(database_refused\)\n$/);
+    expect(stderr).toMatch(
+      /^mds: This login may not see the migrations; set ADMIN_DATABASE_URL.*\(database_refused\)\n$/,
+    );
   });
 });
 
@@ -147,7 +149,9 @@ describe("mds ping and mds schema-version", () => {
       pending: 0,
       checksum_ok: true,
     });
-    expect((await onStore("schema-version")).stdout).toMatch(/^The schema is at version \d+, .*nothing is pending\.\n$/);
+    expect((await onStore("schema-version")).stdout).toMatch(
+      /^The schema is at version \d+, .*nothing is pending\.\n$/,
+    );
   });
 
   it.each([["ping"], ["schema-version"], ["query", "bars"], ["seed"], ["migrate", "status"], ["tenant", "list"]])(

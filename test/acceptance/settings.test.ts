@@ -54,7 +54,9 @@ describe("mds config", () => {
     expect(await config({})).toMatchObject({
       code: 1,
       stdout: "",
-      stderr: expect.stringMatching(/^mds: .*\.env cannot be read: it is UTF-16\. Save it as UTF-8\. \(config_invalid\)\n$/),
+      stderr: expect.stringMatching(
+        /^mds: .*\.env cannot be read: it is UTF-16\. Save it as UTF-8\. \(config_invalid\)\n$/,
+      ),
     });
     await writeFile(join(scratch.path, ".env"), "\ufeffPORT=9000\n");
     expect(JSON.parse((await config({}, "--json")).stdout)).toContainEqual(
