@@ -8,11 +8,12 @@ import { type EmbeddedDatabase, openEmbedded } from "../database/embedded.ts";
 import { StoreDatabase } from "../database/store-database.ts";
 import { StoreError } from "../errors/store-error.ts";
 import type { SchemaVersion, ServiceDatabase } from "../service/service-database.ts";
+import type { Logger } from "../telemetry/logger.ts";
 
 interface EmbeddedServiceOptions {
   readonly dataDir: string;
   readonly maxConnections: number;
-  readonly log: EmbeddedLog;
+  readonly log: Logger;
   /** Called once: it did not start, or it died and could not be started again. */
   readonly onLost: (error: unknown) => void;
 }
