@@ -15,6 +15,7 @@ import { type Freshness, freshness } from "./latest.ts";
 import { OptionsClient } from "./options-client.ts";
 import { Runs } from "./runs.ts";
 import { SignalsClient } from "./signals-client.ts";
+import { StoreSnapshot } from "./snapshot.ts";
 import type { ReadOptions } from "./window.ts";
 
 export interface StoreOptions {
@@ -95,6 +96,11 @@ export class Store {
   /** The newest time of each dataset. */
   freshness(options?: ReadOptions): Promise<Freshness[]> {
     return freshness(this.#scope, options);
+  }
+
+  /** One moment of all datasets, for readings that must agree with each other; close it when done. */
+  snapshot(signal?: AbortSignal): Promise<StoreSnapshot> {
+    return StoreSnapshot.open(this.#scope, signal);
   }
 
   /** A writer for rows of many datasets that come one by one. */

@@ -25,6 +25,7 @@ export const ERROR_CODES = {
   media_type_unsupported: fact(415),
   headers_too_large: fact(431),
   runtime_too_old: fact(500),
+  packages_missing: fact(500),
 
   // A row that cannot be stored (each costs that row alone)
   field_missing: fact(422),
@@ -97,6 +98,7 @@ export const ERROR_CODES = {
   // Service
   listen_failed: fact(500),
   shutting_down: fact(503, true),
+  service_unreachable: fact(503, true),
   internal: fact(500),
 } as const satisfies Record<string, ErrorCodeFacts>;
 

@@ -1,0 +1,29 @@
+/** Which files a verb reads: names as they are, patterns expanded in order of name, `-` for standard input. */
+import { existsSync } from "node:fs";
+import { glob } from "node:fs/promises";
+import { join } from "node:path";
+import { StoreError } from "../errors/store-error.ts";
+
+const PATTERN = /[*?[{]/;
+
+/**
+ * Files in the order given, each once. Whether a named one exists shows when it is read.
+ * @throws StoreError `usage` for a pattern that matches no file.
+ */
+export async function inputFiles(names: readonly string[]): Promise<readonly string[]> {
+  const files = new Set<string>();
+  for (const name of names) {
+    const isPattern = PATTERN.test(name) && !existsSync(name);
+    for (const file of isPattern ? await matching(name) : [name]) files.add(file);
+  }
+  return [...files];
+}
+
+async function matching(pattern: string): Promise<string[]> {
+  const files: string[] = [];
+  for await (const entry of glob(pattern, { withFileTypes: true })) {
+    if (!entry.isDirectory()) files.push(join(entry.parentPath, entry.name));
+  }
+  if (files.length === 0) throw new StoreError("usage", `No file matches ${pattern}.`);
+  return files.sort();
+}
