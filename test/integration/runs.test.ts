@@ -2,8 +2,8 @@ import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openStore, type Store } from "../../src/client/open-store.ts";
 import { configFingerprint } from "../../src/index.ts";
-import { startLossyProxy } from "../support/lossy-proxy.ts";
 import { ageRun } from "../support/runs.ts";
+import { startDatabaseProxy } from "../support/tcp-proxy.ts";
 import { createTestDatabase, type TestDatabase } from "../support/test-database.ts";
 
 const NOWHERE = "00000000-0000-4000-8000-000000000000";
@@ -252,7 +252,7 @@ describe("progress", () => {
   });
 
   it("is counted once when the answer to it is lost, and so are start and complete", async () => {
-    const proxy = await startLossyProxy(database.url);
+    const proxy = await startDatabaseProxy(database.url);
     const store = await openStore({ url: proxy.url, tenant: "a", maxConnections: 1 });
     const job_name = newName();
     proxy.loseAnswerTo("start_run");
