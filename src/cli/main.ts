@@ -17,6 +17,7 @@ const VERBS: Readonly<Record<string, readonly [summary: string, load: () => Prom
   ingest: ["load files", async () => (await import("./commands/ingest.ts")).ingest],
   query: ["print the rows of a window", async () => (await import("./commands/query.ts")).query],
   latest: ["print latest prices", async () => (await import("./commands/latest.ts")).latest],
+  jobs: ["show and prune the ledger of runs", async () => (await import("./commands/jobs.ts")).jobs],
   ping: ["ask whether the database answers", async () => (await import("./commands/ping.ts")).ping],
   health: ["ask the running service how it is", async () => (await import("./commands/health.ts")).health],
   "schema-version": [
