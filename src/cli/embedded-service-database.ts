@@ -38,6 +38,11 @@ export class EmbeddedServiceDatabase implements ServiceDatabase {
     return new EmbeddedServiceDatabase(options);
   }
 
+  /** The folder that holds the data, once the server was started. */
+  get folder(): string | undefined {
+    return this.#opened?.server.folder;
+  }
+
   async ping(signal: AbortSignal): Promise<void> {
     await (await this.#ready(signal)).ping(signal);
   }
