@@ -197,7 +197,7 @@ describe("on an embedded database", () => {
     await writeFile(join(scratch.path, ".env"), "SOME_OTHER_TOOL=1\n");
     const service = startService();
     await readyUrl(service);
-    expect(service.output.stderr).toContain(`data    ${join(scratch.path, ".mds")} (an embedded PostgreSQL`);
+    expect(service.output.stderr).toContain(`data    ${join(scratch.path, ".mds/postgres")} (an embedded PostgreSQL`);
     const pid = (await postmaster())!;
     expect(await isAlive(pid)).toBe(true);
 
