@@ -24,6 +24,7 @@ const VERBS: Readonly<Record<string, readonly [summary: string, load: () => Prom
     "print the state of the database's schema",
     async () => (await import("./commands/schema-version.ts")).schemaVersion,
   ],
+  bench: ["measure this machine beside raw COPY", async () => (await import("./commands/bench.ts")).bench],
   config: ["print every setting and where it comes from", async () => (await import("./commands/config.ts")).config],
 };
 
