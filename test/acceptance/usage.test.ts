@@ -15,6 +15,7 @@ const VERBS = [
   "ingest",
   "query",
   "latest",
+  "jobs",
   "ping",
   "health",
   "schema-version",

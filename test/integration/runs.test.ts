@@ -178,6 +178,26 @@ describe("R40 the ledger", () => {
     expect((await a.runs.get(run_id)).rows_written).toBe(won[0]!.value.rows_written);
   });
 
+  it("looks at a run only when whoever changes it has done so", async () => {
+    const { run_id } = await a.runs.start(job);
+    const during = async <T>(change: string, call: () => Promise<T>): Promise<PromiseSettledResult<T>> => {
+      await database.sql("begin");
+      await database.sql(`update store.job_runs set ${change} where run_id = $1`, [run_id]);
+      const outcome = Promise.allSettled([call()]);
+      const waiting = "select from pg_locks where not granted and pg_backend_pid() = any (pg_blocking_pids(pid))";
+      await expect.poll(() => database.sql(waiting)).toHaveLength(1);
+      await database.sql("commit");
+      return (await outcome)[0];
+    };
+    expect(
+      await during("rows_written = rows_written + 5", () => a.runs.progress(run_id, { rows_written: 2 })),
+    ).toMatchObject({ value: { rows_written: 7n } });
+    expect(
+      await during("status = 'failed', completed_at = now()", () => a.runs.complete(run_id, { rows_written: 1 })),
+    ).toMatchObject({ reason: { code: "run_finished" } });
+    expect(await a.runs.get(run_id)).toMatchObject({ status: "failed", rows_written: 7n });
+  });
+
   it("says stuck for 15 minutes and means it, by the database's clock", async () => {
     const job_name = newName();
     const quiet = async (minutes: number): Promise<string> => {
