@@ -71,7 +71,7 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   limit max_series
 $$;
 
--- One batch: parallel arrays, every key at most once. A value column whose array is null is absent and keeps what is
+-- One batch: parallel arrays in key order, every key once. A value column whose array is null is absent and keeps what is
 -- stored. Rows that the absent columns make impossible come back in "rejected" (1-based positions with their reasons);
 -- then nothing was written and the caller sends the others again.
 create function mds.upsert_fundamentals(
@@ -102,12 +102,14 @@ begin
     raise exception 'A series of this batch does not exist.' using errcode = 'MD001';
   end if;
   select min(t), max(t) into first_time, last_time from unnest(times) t;
-  -- Stored rows between the batch's first and last: none in new ground; few in a replay; many where the batch is
+  -- Stored rows between the batch's first key and its last: none in new ground; few in a replay; many where the batch is
   -- scattered over a long history, and then its keys are looked up one by one.
   select count(*) into nearby
   from (
     select from store.fundamentals_data s
-    where s.series_id = any (ids) and s.asof between first_time and last_time limit 4 * size + 1
+    where s.series_id = any (ids) and s.asof between first_time and last_time
+      and (s.series_id, s.asof) between (series_ids[1], times[1]) and (series_ids[size], times[size])
+    limit 4 * size + 1
   ) s;
   by_key := nearby > 4 * size;
   if exists (select from unnest(total_assets_values) v where v <> round(v, 2))

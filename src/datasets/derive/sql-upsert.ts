@@ -27,7 +27,7 @@ export function upsertFunctionSql(dataset: DatasetShape): string {
     ...values.map((v) => `${v.name}_values ${arrayType(v)}`),
   ];
   const afterConflict = values.map((v) => absentKeeps(v, "excluded"));
-  return `-- One batch: parallel arrays, every key at most once. A value column whose array is null is absent and keeps what is
+  return `-- One batch: parallel arrays in key order, every key once. A value column whose array is null is absent and keeps what is
 -- stored. Rows that the absent columns make impossible come back in "rejected" (1-based positions with their reasons);
 -- then nothing was written and the caller sends the others again.
 create function mds.upsert_${name}(
@@ -51,12 +51,14 @@ begin
     raise exception 'A series of this batch does not exist.' using errcode = 'MD001';
   end if;
   select min(t), max(t) into first_time, last_time from unnest(times) t;
-  -- Stored rows between the batch's first and last: none in new ground; few in a replay; many where the batch is
+  -- Stored rows between the batch's first key and its last: none in new ground; few in a replay; many where the batch is
   -- scattered over a long history, and then its keys are looked up one by one.
   select count(*) into nearby
   from (
     select from store.${name}_data s
-    where s.series_id = any (ids) and s.${time.name} between first_time and last_time limit ${SCATTERED} * size + 1
+    where s.series_id = any (ids) and s.${time.name} between first_time and last_time
+      and (s.series_id, s.${time.name}) between (series_ids[1], times[1]) and (series_ids[size], times[size])
+    limit ${SCATTERED} * size + 1
   ) s;
   by_key := nearby > ${SCATTERED} * size;
 ${scaleSql(dataset)}${rejectionSql(dataset)}  for attempt in 1..2 loop
