@@ -12,6 +12,11 @@ const HEADER = "ts,symbol,vendor,timeframe,open,high,low,close,volume\n";
 const line = (symbol: string, minute = 0): string =>
   `2024-01-01T00:${String(minute % 60).padStart(2, "0")}:00Z,${symbol},v,1m,1,1,1,1,1\n`;
 
+async function* endless(text: string): AsyncGenerator<Buffer> {
+  yield Buffer.from(HEADER);
+  for (;;) yield Buffer.from(text.repeat(100));
+}
+
 type Rows = AsyncIterable<readonly Record<string, unknown>[]>;
 
 /** A dataset's client that does with the rows whatever a test wants. */
@@ -85,16 +90,10 @@ describe("ingestFile", () => {
   });
 
   it("closes the file and tells the counts when the rows cannot be written", async () => {
-    const source = new Readable({
-      read() {
-        this.push(this.readableDidRead ? line("A").repeat(1_500) : HEADER);
-      },
-    });
+    const source = Readable.from(endless(line("A")));
     const failing = target(async (rows, { onBatch }) => {
-      for await (const batch of { [Symbol.asyncIterator]: () => rows[Symbol.asyncIterator]() }) {
-        onBatch?.({ inserted: 7, updated: 1, unchanged: 2, superseded: 3, rejected: 0, rejections: [] });
-        if (batch.length > 0) break;
-      }
+      await rows[Symbol.asyncIterator]().next();
+      onBatch?.({ inserted: 7, updated: 1, unchanged: 2, superseded: 3, rejected: 0, rejections: [] });
       throw new StoreError("database_unavailable", "Gone.", { details: { sqlstate: "57P01" } });
     });
     const error = await ingestFile(failing, "-", { stdin: source }).catch((caught: unknown) => caught);
@@ -105,25 +104,11 @@ describe("ingestFile", () => {
     expect(source.destroyed).toBe(true);
   });
 
-  it("closes the file also where the rows were left in the middle", async () => {
-    const source = Readable.from([Buffer.from(HEADER), Buffer.from(line("A")), Buffer.from(line("B"))]);
-    const leaving = target(async (rows) => {
-      await rows[Symbol.asyncIterator]().next();
-      throw new StoreError("database_unavailable", "Gone.");
-    });
-    await expect(ingestFile(leaving, "-", { stdin: source })).rejects.toMatchObject({ code: "database_unavailable" });
-    expect(source.destroyed).toBe(true);
-  });
-
   it("passes on all rejects before it fails, and fails where they cannot be kept", async () => {
     const stopping = new AbortController();
     const rejects: Reject[] = [];
-    async function* endless(): AsyncGenerator<Buffer> {
-      yield Buffer.from(HEADER);
-      for (;;) yield Buffer.from("x,A,v,1m,1,1,1,1,1\n".repeat(100));
-    }
     const stopped = ingestFile(dryRun(bars), "-", {
-      stdin: Readable.from(endless()),
+      stdin: Readable.from(endless("x,A,v,1m,1,1,1,1,1\n")),
       signal: stopping.signal,
       onRejects: (some) => {
         rejects.push(...some);
@@ -136,7 +121,7 @@ describe("ingestFile", () => {
 
     const full = new StoreError("file_unwritable", "The disk is full.");
     const kept = ingestFile(dryRun(bars), "-", {
-      stdin: Readable.from(endless()),
+      stdin: Readable.from(endless("x,A,v,1m,1,1,1,1,1\n")),
       onRejects: () => Promise.reject(full),
     });
     await expect(kept).rejects.toMatchObject({ code: "file_unwritable" });
