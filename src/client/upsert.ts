@@ -10,7 +10,7 @@ import { StoreError } from "../errors/store-error.ts";
 import { type WriteCounts, type WriteTarget, writeBatch } from "./write-batch.ts";
 
 /** Measured: larger batches gain under 5 % and cost memory and latency; see docs/decisions/upsert.md. */
-const DEFAULT_BATCH_ROWS = 5_000;
+export const DEFAULT_BATCH_ROWS = 5_000;
 export const MAX_BATCH_ROWS = 50_000;
 /** Rows validated before the event loop, and with it the batch on its way, gets its turn: a millisecond or two. */
 const ROWS_PER_TURN = 1_000;
