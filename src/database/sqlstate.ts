@@ -8,6 +8,7 @@ import { messageOf, StoreError } from "../errors/store-error.ts";
 const BY_SQLSTATE: Readonly<Record<string, ErrorCode>> = {
   MD001: "series_unknown",
   MD002: "time_out_of_range",
+  MD005: "login_refused",
   "23502": "constraint_violated",
   "23503": "constraint_violated",
   "23505": "constraint_violated",
@@ -53,6 +54,7 @@ const ADVICE: Partial<Record<ErrorCode, string>> = {
   database_conflict: "The database gave up this transaction in favour of another one; it may be tried again",
   database_full: "The database's disk is full",
   database_refused: "The database refused this login or database",
+  login_refused: "This login cannot be bound",
   tenant_refused: "This tenant may not do that, or does not exist",
   series_unknown: "A series of this batch does not exist",
   migration_pending: "The database lacks a part of the store's schema; run `mds migrate`",
