@@ -2,7 +2,7 @@
 import type { TenantScope } from "../database/session.ts";
 import type { DatasetShape, InputRow, StoredRow } from "../datasets/dataset.ts";
 import { PartitionCache } from "./partition-cache.ts";
-import { readColumns, readRows, type WindowColumns } from "./read.ts";
+import { type RowReadOptions, readColumns, readRows, type WindowColumns } from "./read.ts";
 import { SeriesCache } from "./series-cache.ts";
 import { type RowSource, type UpsertOptions, type UpsertResult, upsertRows } from "./upsert.ts";
 import { findSeries, type ReadOptions, type Series, type WindowQuery } from "./window.ts";
@@ -35,7 +35,7 @@ export class DatasetClient<S extends DatasetShape> {
    * The rows of a window in batches of at most 10,000, in one snapshot: series by series in the order of their
    * dimensions, each in time order. Holds one connection until it ends; leaving the loop early gives it back.
    */
-  read(query: WindowQuery<S>, options?: ReadOptions): AsyncGenerator<StoredRow<S>[]> {
+  read(query: WindowQuery<S>, options?: Omit<RowReadOptions, "session">): AsyncGenerator<StoredRow<S>[]> {
     return readRows(this.#target, query, options);
   }
 

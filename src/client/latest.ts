@@ -1,9 +1,10 @@
 /** What is newest: prices, signals, an option chain, and when each dataset was last heard of. */
 import { withRetry } from "../database/retry.ts";
 import { runInTenant, type TenantScope } from "../database/session.ts";
-import type { TimeInput } from "../datasets/dataset.ts";
+import type { JsonObject, TimeInput } from "../datasets/dataset.ts";
 import type { OptionSnapshot } from "../datasets/options.ts";
 import type { Signal } from "../datasets/signals.ts";
+import { parseJsonText } from "../datasets/values/json-text.ts";
 import { formatTime } from "../datasets/values/time.ts";
 import { type ReadOptions, timeOf } from "./window.ts";
 
@@ -40,14 +41,22 @@ export interface SignalQuery extends LatestQuery {
 }
 
 /** The newest row of each signal, in the order of vendor, symbol and name. */
-export function latestSignals(scope: TenantScope, query: SignalQuery, options: ReadOptions = {}): Promise<Signal[]> {
-  return rowsOf(
+export async function latestSignals(
+  scope: TenantScope,
+  query: SignalQuery,
+  options: ReadOptions = {},
+): Promise<Signal[]> {
+  const rows = await rowsOf<Omit<Signal, "metadata"> & { readonly metadata: string | null }>(
     scope,
-    `select vendor, symbol, name, ${micros("ts")}, value, score, metadata
+    `select vendor, symbol, name, ${micros("ts")}, value, score, metadata::text
      from mds.read_latest_signals($1::text[], $2::text[], $3::text[])`,
     [query.vendors ?? null, query.symbols ?? null, query.names ?? null],
     options,
   );
+  return rows.map((row) => ({
+    ...row,
+    metadata: row.metadata === null ? null : (parseJsonText(row.metadata) as JsonObject),
+  }));
 }
 
 /** A signal's values in a window. */
@@ -119,9 +128,10 @@ export function freshness(scope: TenantScope, options: ReadOptions = {}): Promis
 }
 
 /** A time column as microseconds since the epoch, exactly. */
-const micros = (column: string): string => `(extract(epoch from ${column}) * 1000000)::int8 as ${column}`;
+export const micros = (column: string): string => `(extract(epoch from ${column}) * 1000000)::int8 as ${column}`;
 
-const timeText = (name: string, time: TimeInput): string => formatTime(timeOf(name, time));
+/** A time as the text that the database reads. */
+export const timeText = (name: string, time: TimeInput): string => formatTime(timeOf(name, time));
 
 function rowsOf<Row>(scope: TenantScope, text: string, values: unknown[], { signal }: ReadOptions): Promise<Row[]> {
   return withRetry(() => runInTenant<Row>(scope, { text, values }, signal), signal);

@@ -13,7 +13,9 @@ import { BatchWriter, type BatchWriterOptions } from "./batch-writer.ts";
 import { DatasetClient } from "./dataset-client.ts";
 import { type Freshness, freshness } from "./latest.ts";
 import { OptionsClient } from "./options-client.ts";
+import { Runs } from "./runs.ts";
 import { SignalsClient } from "./signals-client.ts";
+import { StoreSnapshot } from "./snapshot.ts";
 import type { ReadOptions } from "./window.ts";
 
 export interface StoreOptions {
@@ -73,6 +75,8 @@ export class Store {
   readonly fundamentals: DatasetClient<typeof fundamentals>;
   readonly news: DatasetClient<typeof news>;
   readonly signals: SignalsClient;
+  /** The ledger of the tenant's runs. */
+  readonly runs: Runs;
 
   /** @internal Use openStore. */
   constructor(scope: TenantScope) {
@@ -84,11 +88,17 @@ export class Store {
     this.fundamentals = new DatasetClient(scope, fundamentals);
     this.news = new DatasetClient(scope, news);
     this.signals = new SignalsClient(scope);
+    this.runs = new Runs(scope);
   }
 
   /** The newest time of each dataset. */
   freshness(options?: ReadOptions): Promise<Freshness[]> {
     return freshness(this.#scope, options);
+  }
+
+  /** One moment of all datasets, for readings that must agree with each other; close it when done. */
+  snapshot(signal?: AbortSignal): Promise<StoreSnapshot> {
+    return StoreSnapshot.open(this.#scope, signal);
   }
 
   /** A writer for rows of many datasets that come one by one. */

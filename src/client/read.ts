@@ -1,8 +1,9 @@
 /** Reads windows of a dataset, as batches of row objects in constant memory or as typed arrays. */
-import { readInTenant } from "../database/session.ts";
+import { openReadSession, type ReadSession } from "../database/session.ts";
 import type { DatasetShape, StoredRow } from "../datasets/dataset.ts";
 import { type ColumnPage, createColumnPage } from "../datasets/derive/codec.ts";
 import type { ValueBuffer } from "../datasets/derive/row-batch.ts";
+import { parseJsonText } from "../datasets/values/json-text.ts";
 import { StoreError } from "../errors/store-error.ts";
 import { PAGE_ROWS, pageThrough } from "./page-through.ts";
 import {
@@ -22,19 +23,31 @@ const MAX_COLUMN_ROWS = 10_000_000;
 export async function* readRows<S extends DatasetShape>(
   target: ReadTarget<S>,
   query: WindowQuery<S>,
-  options: ReadOptions = {},
+  options: RowReadOptions = {},
 ): AsyncGenerator<StoredRow<S>[]> {
   const window = windowOf(target.dataset, query);
   const series = await findSeries(target, query, options);
   const dimensions = new Map(series.map((one) => [one.id, one.dimensions]));
   const page = createColumnPage(target.dataset, PAGE_ROWS);
-  const pages = readInTenant(target.scope, options.signal, (session) =>
-    pageThrough(target.dataset, session, series, window, () => {
-      page.length = 0;
-      return page;
-    }),
-  );
-  for await (const filled of pages) yield rowsOf(target.dataset, filled, dimensions);
+  const session = options.session ?? (await openReadSession(target.scope, options.signal));
+  const emptyPage = (): ColumnPage => {
+    page.length = 0;
+    return page;
+  };
+  try {
+    for await (const filled of pageThrough(target.dataset, session, series, window, emptyPage)) {
+      yield rowsOf(target.dataset, filled, dimensions, options.jsonAsText ?? false);
+    }
+  } finally {
+    if (session !== options.session) await session.close();
+  }
+}
+
+export interface RowReadOptions extends ReadOptions {
+  /** JSON values as their text, which keeps every digit, and not as objects. */
+  readonly jsonAsText?: boolean;
+  /** @internal The transaction of a snapshot. */
+  readonly session?: ReadSession;
 }
 
 /** Rows as columns. */
@@ -68,19 +81,22 @@ export async function readColumns<S extends DatasetShape>(
   const window = windowOf(dataset, query);
   const series = await findSeries(target, query, options);
   let all = createColumnPage(dataset, PAGE_ROWS);
-  const pages = readInTenant(target.scope, options.signal, (session) =>
-    pageThrough(dataset, session, series, window, () => {
-      all = withRoomFor(dataset, all, PAGE_ROWS);
-      return all;
-    }),
-  );
-  for await (const page of pages) {
-    if (page.length > MAX_COLUMN_ROWS) {
-      throw new StoreError(
-        "window_too_large",
-        `The window has more than ${MAX_COLUMN_ROWS} rows; narrow it or use read.`,
-      );
+  const session = await openReadSession(target.scope, options.signal);
+  const roomyPage = (): ColumnPage => {
+    all = withRoomFor(dataset, all, PAGE_ROWS);
+    return all;
+  };
+  try {
+    for await (const page of pageThrough(dataset, session, series, window, roomyPage)) {
+      if (page.length > MAX_COLUMN_ROWS) {
+        throw new StoreError(
+          "window_too_large",
+          `The window has more than ${MAX_COLUMN_ROWS} rows; narrow it or use read.`,
+        );
+      }
     }
+  } finally {
+    await session.close();
   }
   return columnsOfPage(all, series);
 }
@@ -89,6 +105,7 @@ function rowsOf<S extends DatasetShape>(
   dataset: S,
   page: ColumnPage,
   dimensions: Map<number, Series<S>>,
+  jsonAsText: boolean,
 ): StoredRow<S>[] {
   const rows: StoredRow<S>[] = new Array(page.length);
   for (let at = 0; at < page.length; at++) {
@@ -96,7 +113,7 @@ function rowsOf<S extends DatasetShape>(
     row[dataset.time.name] = page.times[at];
     for (const { column, values, nulls } of page.columns) {
       if (nulls[at] === 1) row[column.name] = null;
-      else row[column.name] = column.type === "json" ? JSON.parse(values[at] as string) : values[at];
+      else row[column.name] = column.type === "json" && !jsonAsText ? parseJsonText(values[at] as string) : values[at];
     }
     rows[at] = row as StoredRow<S>;
   }

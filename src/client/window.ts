@@ -11,7 +11,7 @@ import { StoreError } from "../errors/store-error.ts";
 /** More series than this are not read in one call. */
 const MAX_SERIES = 100_000;
 /** A window may end later than any storable time, but microseconds have to stay within 53 bits. */
-const LATEST_WINDOW_MS = Date.UTC(2200, 0, 1);
+export const LATEST_WINDOW_MS = Date.UTC(2200, 0, 1);
 
 /** One value, several, or, where it is left out, any. */
 export type Choice = string | readonly string[];
@@ -113,7 +113,8 @@ function choices(name: string, type: DimensionColumn["type"], given: unknown): s
   return list.map((one) => accepted(parseDimension(name, type, one)));
 }
 
-function accepted<T extends string | number>(parsed: T | Rejection): T {
+/** @throws StoreError where it is a rejection. */
+export function accepted<T extends string | number>(parsed: T | Rejection): T {
   if (typeof parsed === "object") throw new StoreError(parsed.code, parsed.message);
   return parsed;
 }

@@ -7,6 +7,8 @@ import { StoreError } from "../errors/store-error.ts";
 
 export type Pool = pg.Pool;
 export type PoolClient = pg.PoolClient;
+/** A connection outside any pool. */
+export type Connection = pg.Client;
 
 export interface PoolOptions {
   /** Connection string; a Unix socket is named by its folder in the `host` parameter. */
@@ -57,7 +59,7 @@ export async function openConnection(
   url: string,
   applicationName: string,
   connectTimeoutMs: number,
-): Promise<pg.Client> {
+): Promise<Connection> {
   const client = new pg.Client({
     connectionString: url,
     application_name: applicationName,

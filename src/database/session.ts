@@ -79,36 +79,54 @@ function runTransaction<Row>(
       client.query("commit"),
     ]);
     setPipelining(client, false);
+    if (answers[1].status === "rejected") throw asRoleMissing(answers[1].reason);
     for (const answer of answers) if (answer.status === "rejected") throw answer.reason;
     return (answers[2] as PromiseFulfilledResult<{ rows: Row[] }>).value.rows;
   });
 }
 
-/** What a read transaction can do. */
-export interface ReadSession {
-  /** The bytes of one `copy (…) to stdout (format binary)`; `query` holds no values but numbers. */
-  copyOut(query: string): Promise<Buffer>;
+/** What setting a role is refused with where there is none of that name: a server that never saw a migration. */
+const NO_SUCH_ROLE = "22023";
+
+function asRoleMissing(error: unknown): unknown {
+  if ((error as { code?: string }).code !== NO_SUCH_ROLE) return error;
+  return new StoreError("migration_pending", "The server lacks the store's roles; run `mds migrate`.", {
+    cause: error,
+  });
 }
 
-/**
- * A read-only transaction with one snapshot, for pages that must agree with each other. It ends when the generator
- * does; each page has the scope's deadline.
- */
-export async function* readInTenant<Page>(
-  scope: TenantScope,
-  signal: AbortSignal | undefined,
-  pages: (session: ReadSession) => AsyncGenerator<Page>,
-): AsyncGenerator<Page> {
+/** A read-only transaction with one snapshot, for pages that must agree with each other. Holds one connection. */
+export interface ReadSession {
+  /** The bytes of one `copy (…) to stdout (format binary)`; `query` holds no values but numbers. Has the scope's deadline. */
+  copyOut(query: string): Promise<Buffer>;
+  /** Ends the transaction and gives the connection back; a call that was cut short closes it. */
+  close(): Promise<void>;
+}
+
+/** Begins a read-only transaction; whoever opens it closes it. */
+export async function openReadSession(scope: TenantScope, signal?: AbortSignal): Promise<ReadSession> {
   const client = await withRetry(() => beginRead(scope, signal), signal);
-  let broken = true;
-  const guarded = <T>(work: () => Promise<T>): Promise<T> => withDeadline(client, scope.timeoutMs, signal, work);
-  try {
-    yield* pages({ copyOut: (query) => guarded(() => copyToBuffer(client, query)) });
-    await guarded(() => client.query("commit"));
-    broken = false;
-  } finally {
-    client.release(broken);
-  }
+  let busy = false;
+  let closed = false;
+  return {
+    copyOut: async (query) => {
+      busy = true;
+      const bytes = await withDeadline(client, scope.timeoutMs, signal, () => copyToBuffer(client, query));
+      busy = false;
+      return bytes;
+    },
+    close: async () => {
+      if (closed) return;
+      closed = true;
+      const ended = busy
+        ? false
+        : await withDeadline(client, scope.timeoutMs, signal, () => client.query("commit")).then(
+            () => true,
+            () => false, // nothing was written, so nothing is lost with the connection
+          );
+      client.release(!ended);
+    },
+  };
 }
 
 async function beginRead(scope: TenantScope, signal: AbortSignal | undefined): Promise<PoolClient> {
@@ -170,6 +188,8 @@ const KEEPS_CONNECTION: ReadonlySet<string> = new Set([
   "database_conflict",
   "tenant_refused",
   "migration_pending",
+  "run_unknown",
+  "run_finished",
 ]);
 
 async function withDeadline<T>(

@@ -25,6 +25,7 @@ export const ERROR_CODES = {
   media_type_unsupported: fact(415),
   headers_too_large: fact(431),
   runtime_too_old: fact(500),
+  packages_missing: fact(500),
 
   // A row that cannot be stored (each costs that row alone)
   field_missing: fact(422),
@@ -66,6 +67,10 @@ export const ERROR_CODES = {
   login_refused: fact(409),
   series_unknown: fact(422, true),
 
+  // Ledger of runs
+  run_unknown: fact(404),
+  run_finished: fact(409),
+
   // Database
   database_unavailable: fact(503, true),
   database_overloaded: fact(503, true),
@@ -94,6 +99,7 @@ export const ERROR_CODES = {
   // Service
   listen_failed: fact(500),
   shutting_down: fact(503, true),
+  service_unreachable: fact(503, true),
   internal: fact(500),
 } as const satisfies Record<string, ErrorCodeFacts>;
 

@@ -23,6 +23,8 @@ type ColumnTarget = string | null | undefined;
 /** The names of a file's columns, resolved. */
 export interface ColumnNames {
   readonly dataset: DatasetShape;
+  /** Whether any of the dataset's columns holds JSON. */
+  readonly hasJson: boolean;
   readonly targetOf: (name: string) => ColumnTarget;
   /** Values that every row has, by canonical name. */
   readonly constants: Readonly<Record<string, string>>;
@@ -71,7 +73,8 @@ export function columnNames(dataset: DatasetShape, options: ColumnOptions): Colu
     const trimmed = name.trim();
     return targets.has(trimmed) ? targets.get(trimmed) : folded.get(trimmed.toLowerCase());
   };
-  return { dataset, targetOf, constants, mapped };
+  const hasJson = dataset.values.some(({ type }) => type === "json");
+  return { dataset, hasJson, targetOf, constants, mapped };
 }
 
 function ownNames(dataset: DatasetShape): Map<string, string> {

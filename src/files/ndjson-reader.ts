@@ -4,6 +4,7 @@
  * field twice the last one counts, as JSON parsers have it.
  */
 import type { Rejection } from "../datasets/dataset.ts";
+import { nestedTexts } from "../datasets/values/json-text.ts";
 import { escapeUnsafe, showValue } from "../datasets/values/show-value.ts";
 import { messageOf } from "../errors/store-error.ts";
 import type { ColumnNames } from "./column-names.ts";
@@ -68,6 +69,7 @@ function readLine(line: string, columns: ColumnNames): RawRow | Rejected | undef
     }
     const object = parsed as JsonObject;
     if (mayLoseDigits(line, object)) restoreDigits(line, object);
+    if (columns.hasJson) restoreNested(line, object);
     return mapFields(object, columns);
   } catch (error) {
     return notJson(line, error);
@@ -136,7 +138,7 @@ interface ReviverContext {
   readonly source?: string;
 }
 
-/** Replaces the object's own numbers by their text; numbers deeper inside stay as they are. */
+/** Replaces the object's own numbers by their text; those deeper inside are kept with the text of their column. */
 function restoreDigits(line: string, object: JsonObject): void {
   const numbers: { holder: unknown; name: string; source: string }[] = [];
   function collect(this: unknown, name: string, value: unknown, context?: ReviverContext): unknown {
@@ -147,4 +149,9 @@ function restoreDigits(line: string, object: JsonObject): void {
   }
   const again: unknown = JSON.parse(line, collect);
   for (const { holder, name, source } of numbers) if (holder === again) object[name] = source;
+}
+
+/** Objects and arrays as the text that they were: that keeps every digit and every key. */
+function restoreNested(line: string, object: JsonObject): void {
+  for (const [name, text] of nestedTexts(line)) if (name in object) object[name] = text;
 }

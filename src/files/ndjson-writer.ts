@@ -18,7 +18,7 @@ export function ndjsonLine(columns: readonly OutputColumn[], row: OutputRow): st
 
 function jsonValue(column: OutputColumn, value: string | number | bigint | null): string {
   if (value === null) return "null";
-  if (typeof value === "string") return JSON.stringify(value);
+  if (typeof value === "string") return column.isJson ? value : JSON.stringify(value);
   const text = numberText(column, value);
   return column.isTime && typeof value === "bigint" ? `"${text}"` : text;
 }

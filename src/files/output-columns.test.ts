@@ -127,11 +127,13 @@ describe("ndjsonLine", () => {
 
 describe("numberText", () => {
   it("writes a bigint as a time only where it is one", () => {
-    expect(numberText({ name: "ts", isTime: true }, 5n)).toBe(formatTime(5));
-    expect(numberText({ name: "trade_count", isTime: false }, 5n)).toBe("5");
+    expect(numberText({ name: "ts", isTime: true, isJson: false }, 5n)).toBe(formatTime(5));
+    expect(numberText({ name: "trade_count", isTime: false, isJson: false }, 5n)).toBe("5");
   });
 
   it.each([Number.NaN, Number.NEGATIVE_INFINITY])("refuses %o", (value) => {
-    expect(() => numberText({ name: "vwap", isTime: false }, value)).toThrow(/^vwap is (NaN|-Infinity), which cannot/);
+    expect(() => numberText({ name: "vwap", isTime: false, isJson: false }, value)).toThrow(
+      /^vwap is (NaN|-Infinity), which cannot/,
+    );
   });
 });

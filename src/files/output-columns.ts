@@ -9,9 +9,14 @@ export interface OutputColumn {
   readonly name: string;
   /** Whether its bigint is a time in microseconds and not a count. */
   readonly isTime: boolean;
+  /** Whether its text is JSON already: exact decimals and JSON objects. */
+  readonly isJson: boolean;
 }
 
-/** A row as stored: times are microseconds since the epoch; a null is written as such, an absent value as none. */
+/**
+ * A row as stored: times are microseconds since the epoch, JSON is text; a null is written as such, an absent value as
+ * none.
+ */
 export type OutputRow = Readonly<Record<string, string | number | bigint | null | undefined>>;
 
 /**
@@ -25,7 +30,11 @@ export function outputColumns(dataset: DatasetShape, names?: readonly string[]):
   if (unknown !== undefined) {
     throw new StoreError("usage", `${showValue(unknown)} is no column of ${dataset.name}: ${known.join(", ")}.`);
   }
-  return (names ?? known).map((name) => ({ name, isTime: name === dataset.time.name }));
+  const json = new Set([
+    ...dataset.dimensions.filter(({ type }) => type === "decimal").map(({ name }) => name),
+    ...dataset.values.filter(({ type }) => type === "numeric" || type === "json").map(({ name }) => name),
+  ]);
+  return (names ?? known).map((name) => ({ name, isTime: name === dataset.time.name, isJson: json.has(name) }));
 }
 
 /**

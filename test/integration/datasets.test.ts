@@ -292,6 +292,25 @@ describe("signals", () => {
   });
 });
 
+it("a snapshot sees all datasets as they were at one moment", async () => {
+  const snapshot = await store.snapshot();
+  const before = await collect(snapshot.read(store.signals.dataset, {}));
+  await store.signals.upsert([{ vendor: "later", symbol: "S", name: "n", ts: "2024-01-01T00:00:00Z", value: 1 }]);
+  await store.news.upsert([{ vendor: "later", published_at: "2024-01-01T00:00:00Z", title: "t", url: "u" }]);
+  expect(await collect(snapshot.read(store.news.dataset, { vendor: "later" }))).toEqual([]);
+  expect(await collect(snapshot.read(store.signals.dataset, {}))).toEqual(before);
+  await snapshot.close();
+  expect(await collect(store.news.read({ vendor: "later" }))).toHaveLength(1);
+});
+
+it("JSON may be read as text, which keeps every digit", async () => {
+  const metadata = '{"exact": 0.1234567890123456789012345}';
+  await store.signals.upsert([
+    { vendor: "digits", symbol: "S", name: "n", ts: "2024-01-01T00:00:00Z", value: 1, metadata },
+  ]);
+  expect(await collect(store.signals.read({ vendor: "digits" }, { jsonAsText: true }))).toMatchObject([{ metadata }]);
+});
+
 it("freshness tells the newest time of each dataset", async () => {
   const latest = new Map((await store.freshness()).map((one) => [one.dataset, one.latest]));
   expect([...latest.keys()]).toEqual(["bars", "options", "fundamentals", "news", "signals"]);

@@ -4,6 +4,7 @@
  */
 import type { Rejection } from "../dataset.ts";
 import { readDecimal } from "./decimal-text.ts";
+import { jsonTokens } from "./json-text.ts";
 import { showValue } from "./show-value.ts";
 
 /** Deeper nesting would end in a stack overflow, here or on the server. */
@@ -28,9 +29,6 @@ export function parseJson(column: string, value: unknown): string | Rejection {
   return checked(column, text);
 }
 
-/** A number that was read from text and kept as written; not yet in TypeScript's library. */
-const isRawJson = (JSON as unknown as { readonly isRawJSON: (value: unknown) => boolean }).isRawJSON;
-
 /** Why a part of a value is no JSON. */
 class NotJson {
   readonly why: string;
@@ -51,7 +49,7 @@ function jsonText(column: string, value: unknown): string | Rejection {
 
 function written(value: unknown, depth: number): string {
   if (depth > MAX_DEPTH) throw new NotJson(`more than ${MAX_DEPTH} levels`);
-  if (value === null || typeof value === "boolean" || typeof value === "string" || isRawJson(value)) {
+  if (value === null || typeof value === "boolean" || typeof value === "string") {
     return JSON.stringify(value);
   }
   if (typeof value === "bigint") return String(value);
@@ -70,24 +68,24 @@ function isPlain(value: object): boolean {
 }
 
 function checked(column: string, text: string): string | Rejection {
-  let problem: Rejection | undefined;
-  const look = (_: string, value: unknown, context?: { readonly source?: string }): unknown => {
-    if (typeof value === "number") problem ??= numberProblem(column, context?.source ?? String(value));
-    else if (typeof value === "string") problem ??= textProblem(column, value);
-    else if (typeof value === "object" && value !== null && !Array.isArray(value)) {
-      for (const name of Object.keys(value)) problem ??= textProblem(column, name);
-    }
-    return value;
-  };
   try {
-    const parsed: unknown = JSON.parse(text, look);
+    const parsed: unknown = JSON.parse(text);
     if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) return notObject(column, text);
     if (isTooDeep(parsed, 0))
       return { code: "json_invalid", message: `${column} holds more than ${MAX_DEPTH} levels.` };
   } catch {
     return { code: "json_invalid", message: `${column} is ${showValue(text)}, which is no JSON object.` };
   }
-  return problem ?? text;
+  for (const { token } of jsonTokens(text)) {
+    const problem = tokenProblem(column, token);
+    if (problem !== undefined) return problem;
+  }
+  return text;
+}
+
+function tokenProblem(column: string, token: string): Rejection | undefined {
+  if (token.startsWith('"')) return textProblem(column, token.includes("\\") ? (JSON.parse(token) as string) : token);
+  return /^[-\d]/.test(token) ? numberProblem(column, token) : undefined;
 }
 
 function isTooDeep(value: unknown, depth: number): boolean {

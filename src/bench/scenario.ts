@@ -1,0 +1,70 @@
+/** What a scenario of the benchmark gets and what it gives back. */
+import { openStore, type Store } from "../client/open-store.ts";
+import type { Connection } from "../database/pool.ts";
+import { type BenchDatabase, CLIENT_APPLICATION } from "./bench-database.ts";
+
+export interface BenchContext {
+  readonly database: BenchDatabase;
+  /** Bars to load. */
+  readonly rows: number;
+  /** Lines of the CSV file. */
+  readonly csvRows: number;
+  readonly signal: AbortSignal;
+}
+
+/** One line of a scenario's table; null where a figure could not be taken. Names end in the unit. */
+export type Figure = Readonly<Record<string, string | number | null>>;
+
+/** What was aimed at. */
+export interface Target {
+  readonly text: string;
+  readonly met: boolean;
+}
+
+export interface ScenarioReport {
+  readonly figures: readonly Figure[];
+  readonly targets: readonly Target[];
+  /** Whole sentences: what the figures cannot say, or why there are none. */
+  readonly notes: readonly string[];
+}
+
+export interface Scenario {
+  readonly name: string;
+  /** What is measured, in one line. */
+  readonly title: string;
+  run(context: BenchContext): Promise<ScenarioReport>;
+}
+
+/** The repetitions of each measurement; the median of three is not moved by one disturbance. */
+export const REPETITIONS = 3;
+/** How many instruments the made-up market has. */
+export const SYMBOLS = 500;
+/** The one seed of all scenarios. */
+export const SEED = 1;
+
+function openBenchStore(context: BenchContext): Promise<Store> {
+  return openStore({ url: context.database.url, applicationName: CLIENT_APPLICATION, signal: context.signal });
+}
+
+/** Some work with a store that is closed afterwards, its connections gone. */
+export async function withBenchStore<T>(context: BenchContext, work: (store: Store) => Promise<T>): Promise<T> {
+  const store = await openBenchStore(context);
+  try {
+    return await work(store);
+  } finally {
+    await store.close();
+  }
+}
+
+/** Drops the partitions with all that is in them. */
+export async function dropBars(owner: Connection): Promise<void> {
+  const { rows } = await owner.query<{ name: string }>("select partition_name as name from store.partitions('bars')");
+  for (const { name } of rows) await owner.query(`drop table store.${name}`);
+}
+
+/** Brings the table and its statistics into a settled state, and writes out what is dirty. */
+export async function settle(owner: Connection): Promise<void> {
+  await owner.query("vacuum analyze store.bars_data");
+  // Only some logins may ask for one; without it the next figures have a little more spread.
+  await owner.query("checkpoint").catch(() => undefined);
+}

@@ -1,0 +1,123 @@
+/**
+ * The `mds` command: its verbs, and how it ends. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but rows were
+ * rejected. An error is one sentence on stderr. Only the verb that is asked for is loaded, to keep every start short.
+ */
+import { Command, CommanderError } from "commander";
+import { readConfig } from "../config/load.ts";
+import { packageVersion } from "../config/version.ts";
+import { messageOf, StoreError } from "../errors/store-error.ts";
+import { Output } from "./output.ts";
+import { EXIT, type Shell, type Verb } from "./shell.ts";
+
+const VERBS: Readonly<Record<string, readonly [summary: string, load: () => Promise<Verb>]>> = {
+  serve: ["run the service", async () => (await import("./commands/serve.ts")).serve],
+  migrate: ["apply, take back or show migrations", async () => (await import("./commands/migrate.ts")).migrate],
+  seed: ["make what every store has: the default tenant", async () => (await import("./commands/seed.ts")).seed],
+  tenant: ["create, list and rename tenants", async () => (await import("./commands/tenant.ts")).tenant],
+  ingest: ["load files", async () => (await import("./commands/ingest.ts")).ingest],
+  query: ["print the rows of a window", async () => (await import("./commands/query.ts")).query],
+  latest: ["print latest prices", async () => (await import("./commands/latest.ts")).latest],
+  jobs: ["show and prune the ledger of runs", async () => (await import("./commands/jobs.ts")).jobs],
+  ping: ["ask whether the database answers", async () => (await import("./commands/ping.ts")).ping],
+  health: ["ask the running service how it is", async () => (await import("./commands/health.ts")).health],
+  "schema-version": [
+    "print the state of the database's schema",
+    async () => (await import("./commands/schema-version.ts")).schemaVersion,
+  ],
+  bench: ["measure this machine beside raw COPY", async () => (await import("./commands/bench.ts")).bench],
+  config: ["print every setting and where it comes from", async () => (await import("./commands/config.ts")).config],
+};
+
+const HELP = `
+Settings come from flags, else from the environment, else from a file .env in the working directory, else from defaults
+(mds config shows them). Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but rows were rejected.
+
+Examples:
+  npx mds serve
+  npx mds ingest bars FILE --set vendor=NAME --set timeframe=1m
+  npx mds query bars --symbol SYMBOL --limit 10
+`;
+
+/** Runs the command with its arguments and gives the exit code. Never throws. */
+export async function main(args: readonly string[]): Promise<number> {
+  const output = new Output();
+  const shell: Shell = {
+    output,
+    exitCode: EXIT.done,
+    configure: (flags) => {
+      const config = readConfig({ flags });
+      for (const warning of config.warnings) output.note(`Warning: ${warning}`);
+      return config;
+    },
+  };
+  try {
+    const program = await buildProgram(args, shell);
+    await program.parseAsync(args, { from: "user" });
+    return shell.exitCode;
+  } catch (error) {
+    return failed(error, output);
+  }
+}
+
+async function buildProgram(args: readonly string[], shell: Shell): Promise<Command> {
+  const { output } = shell;
+  const program = new Command("mds")
+    .description("The store of record for market data.")
+    .version(packageVersion(), "-V, --version", "print the version")
+    .helpOption("-h, --help", "print help")
+    .addHelpText("after", HELP)
+    .exitOverride()
+    .configureHelp({ showGlobalOptions: false, helpWidth: 120 })
+    .configureOutput({
+      writeOut: (text) => void output.data(text),
+      writeErr: (text) => output.note(text.trimEnd()),
+      outputError: (text, write) => write(`mds: ${asSentence(text)} (usage)`),
+    });
+  for (const [name, [summary, load]] of Object.entries(VERBS)) {
+    const command = program.command(name).summary(summary).description(capitalised(summary));
+    if (args.includes(name)) (await load())(command, shell);
+  }
+  return program;
+}
+
+/** Commander says `error: some words`, with a guess at what was meant on a second line. */
+function asSentence(text: string): string {
+  const [first = "", ...rest] = text
+    .trim()
+    .replace(/^error: /, "")
+    .split("\n");
+  return [capitalised(first), ...rest].join(" ");
+}
+
+function capitalised(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${text.endsWith(".") ? "" : "."}`;
+}
+
+function failed(error: unknown, output: Output): number {
+  // Commander has printed its errors already; without an error it only leaves, after help or the version.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
+  const code = error instanceof StoreError ? error.code : "internal";
+  output.note(`mds: ${messageOf(error)} (${code})`);
+  if (isDebugging() && error instanceof Error) output.note(stackOf(error));
+  return isWrongUsage(error) ? EXIT.usage : EXIT.failed;
+}
+
+function isWrongUsage(error: unknown): boolean {
+  if (!(error instanceof StoreError)) return false;
+  if (error.code !== "config_invalid") return error.code === "usage";
+  const faults = (error.details["faults"] ?? []) as readonly { readonly source: string }[];
+  return faults.length > 0 && faults.every(({ source }) => source === "flag");
+}
+
+function isDebugging(): boolean {
+  try {
+    return ["debug", "trace"].includes(readConfig().values.logLevel);
+  } catch {
+    return false;
+  }
+}
+
+function stackOf(error: Error): string {
+  const cause = error.cause instanceof Error ? `\nCaused by: ${stackOf(error.cause)}` : "";
+  return `${error.stack ?? error.message}${cause}`;
+}
