@@ -37,6 +37,21 @@ create table store.job_runs (
   constraint completed_once check ((status = 'running') = (completed_at is null)),
   constraint error_of_failure check (error is null or status in ('failed', 'cancelled'))
 );
+-- What tenants store must not show in the planner's estimates, so no statistics are kept of it.
+alter table store.job_runs
+  alter column run_id set statistics 0,
+  alter column job_name set statistics 0,
+  alter column dataset set statistics 0,
+  alter column provider set statistics 0,
+  alter column config_fingerprint set statistics 0,
+  alter column rows_written set statistics 0,
+  alter column rows_failed set statistics 0,
+  alter column symbols set statistics 0,
+  alter column min_ts set statistics 0,
+  alter column max_ts set statistics 0,
+  alter column error set statistics 0,
+  alter column metadata set statistics 0,
+  alter column recent_calls set statistics 0;
 -- Heartbeats and progress change no column of an index, so that they stay cheap.
 create index job_runs_started on store.job_runs (scope, started_at desc, run_id);
 create index job_runs_running on store.job_runs (scope) where status = 'running';

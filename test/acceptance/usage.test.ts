@@ -40,14 +40,19 @@ describe("help", () => {
     for (const verb of VERBS) expect(stdout).toMatch(new RegExp(`^  ${verb} `, "m"));
   });
 
-  it.each([...VERBS.map((verb) => [verb]), ["tenant", "create"], ["tenant", "list"], ["tenant", "rename"]])(
-    "of %s %s has an example",
-    async (...verb) => {
-      const { code, stdout, stderr } = await mds([...verb, "--help"]);
-      expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-      expect(stdout).toMatch(new RegExp(`Examples:\\n.*mds ${verb.join(" ")}`));
-    },
-  );
+  it.each([
+    ...VERBS.map((verb) => [verb]),
+    ["tenant", "create"],
+    ["tenant", "list"],
+    ["tenant", "rename"],
+    ["tenant", "bind"],
+    ["tenant", "unbind"],
+    ["tenant", "logins"],
+  ])("of %s %s has an example", async (...verb) => {
+    const { code, stdout, stderr } = await mds([...verb, "--help"]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(stdout).toMatch(new RegExp(`Examples:\\n.*mds ${verb.join(" ")}`));
+  });
 
   it("R34 the version is that of package.json", async () => {
     expect(await mds(["--version"])).toMatchObject({ code: 0, stdout: `${packageJson.version}\n`, stderr: "" });
