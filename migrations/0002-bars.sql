@@ -36,11 +36,35 @@ create table store.bars_data (
   constraint high_is_highest check (high_price >= open_price and high_price >= close_price)
 ) partition by range (ts);
 
+-- What tenants store must not show in the planner's estimates, so no statistics are kept of it; of keys and times they are.
+alter table store.bars_series
+  alter column vendor set statistics 0,
+  alter column symbol set statistics 0,
+  alter column timeframe set statistics 0;
+alter table store.bars_data
+  alter column open_price set statistics 0,
+  alter column high_price set statistics 0,
+  alter column low_price set statistics 0,
+  alter column close_price set statistics 0,
+  alter column volume set statistics 0,
+  alter column trade_count set statistics 0,
+  alter column vwap set statistics 0;
+
+create function store.own_bars_series() returns table (series_id int4, vendor text, symbol text, timeframe text)
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+  select s.series_id, s.vendor, s.symbol, s.timeframe
+  from store.bars_series s where s.tenant_id = (select store.current_tenant())
+$$;
+
+-- The order keeps the inner query one of its own, run for each of the tenant's series; it sorts nothing. In a plain join
+-- the planner may filter all tenants' rows by a reader's condition first, and explain analyze then counts them.
 create view mds.bars with (security_barrier) as
 select s.vendor, s.symbol, s.timeframe, d.ts, d.open_price, d.high_price, d.low_price, d.close_price, d.volume, d.trade_count, d.vwap
-from store.bars_series s
-join store.bars_data d on d.series_id = s.series_id
-where s.tenant_id = (select store.current_tenant());
+from store.own_bars_series() s
+cross join lateral (
+  select d.ts, d.open_price, d.high_price, d.low_price, d.close_price, d.volume, d.trade_count, d.vwap
+  from store.bars_data d where d.series_id = s.series_id order by d.series_id
+) d;
 
 -- Answers with the series' ids in the order asked; makes those that are missing.
 -- An anti-join first: "on conflict do nothing" alone would burn an id for every known series.
@@ -327,10 +351,11 @@ begin
   end loop;
 end $$;
 
-revoke execute on function mds.find_bars_series, mds.read_bars, mds.ensure_bars_series, mds.upsert_bars from public;
-grant execute on function mds.find_bars_series, mds.read_bars to mds_app, mds_reader;
+revoke execute on function store.own_bars_series, mds.find_bars_series, mds.read_bars, mds.ensure_bars_series, mds.upsert_bars from public;
+grant execute on function store.own_bars_series, mds.find_bars_series, mds.read_bars to mds_app, mds_reader;
 grant execute on function mds.ensure_bars_series, mds.upsert_bars to mds_app;
 grant select on mds.bars to mds_app, mds_reader;
+
 -- Bars only, from here on.
 
 -- The same data under the names that provider pipelines use.
@@ -417,6 +442,7 @@ drop function mds.upsert_bars(int4[], timestamptz[], float8[], float8[], float8[
 drop function mds.find_bars_series(text[], text[], text[], boolean, int4);
 drop function mds.ensure_bars_series(text[], text[], text[]);
 drop view mds.bars;
+drop function store.own_bars_series();
 drop table store.bars_data;
 drop table store.bars_series;
 delete from store.settings where name = 'partition_width.bars';

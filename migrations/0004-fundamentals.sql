@@ -28,11 +28,32 @@ create table store.fundamentals_data (
   constraint metrics_object check (jsonb_typeof(metrics) = 'object')
 ) partition by range (asof);
 
+-- What tenants store must not show in the planner's estimates, so no statistics are kept of it; of keys and times they are.
+alter table store.fundamentals_series
+  alter column vendor set statistics 0,
+  alter column symbol set statistics 0;
+alter table store.fundamentals_data
+  alter column total_assets set statistics 0,
+  alter column total_liabilities set statistics 0,
+  alter column net_income set statistics 0,
+  alter column eps set statistics 0,
+  alter column metrics set statistics 0;
+
+create function store.own_fundamentals_series() returns table (series_id int4, vendor text, symbol text)
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+  select s.series_id, s.vendor, s.symbol
+  from store.fundamentals_series s where s.tenant_id = (select store.current_tenant())
+$$;
+
+-- The order keeps the inner query one of its own, run for each of the tenant's series; it sorts nothing. In a plain join
+-- the planner may filter all tenants' rows by a reader's condition first, and explain analyze then counts them.
 create view mds.fundamentals with (security_barrier) as
 select s.vendor, s.symbol, d.asof, d.total_assets, d.total_liabilities, d.net_income, d.eps, d.metrics
-from store.fundamentals_series s
-join store.fundamentals_data d on d.series_id = s.series_id
-where s.tenant_id = (select store.current_tenant());
+from store.own_fundamentals_series() s
+cross join lateral (
+  select d.asof, d.total_assets, d.total_liabilities, d.net_income, d.eps, d.metrics
+  from store.fundamentals_data d where d.series_id = s.series_id order by d.series_id
+) d;
 
 -- Answers with the series' ids in the order asked; makes those that are missing.
 -- An anti-join first: "on conflict do nothing" alone would burn an id for every known series.
@@ -260,8 +281,8 @@ begin
   end loop;
 end $$;
 
-revoke execute on function mds.find_fundamentals_series, mds.read_fundamentals, mds.ensure_fundamentals_series, mds.upsert_fundamentals from public;
-grant execute on function mds.find_fundamentals_series, mds.read_fundamentals to mds_app, mds_reader;
+revoke execute on function store.own_fundamentals_series, mds.find_fundamentals_series, mds.read_fundamentals, mds.ensure_fundamentals_series, mds.upsert_fundamentals from public;
+grant execute on function store.own_fundamentals_series, mds.find_fundamentals_series, mds.read_fundamentals to mds_app, mds_reader;
 grant execute on function mds.ensure_fundamentals_series, mds.upsert_fundamentals to mds_app;
 grant select on mds.fundamentals to mds_app, mds_reader;
 
@@ -271,6 +292,7 @@ drop function mds.upsert_fundamentals(int4[], timestamptz[], numeric[], numeric[
 drop function mds.find_fundamentals_series(text[], text[], boolean, int4);
 drop function mds.ensure_fundamentals_series(text[], text[]);
 drop view mds.fundamentals;
+drop function store.own_fundamentals_series();
 drop table store.fundamentals_data;
 drop table store.fundamentals_series;
 delete from store.settings where name = 'partition_width.fundamentals';

@@ -13,16 +13,21 @@ const VERBS: Readonly<Record<string, readonly [summary: string, load: () => Prom
   serve: ["run the service", async () => (await import("./commands/serve.ts")).serve],
   migrate: ["apply, take back or show migrations", async () => (await import("./commands/migrate.ts")).migrate],
   seed: ["make what every store has: the default tenant", async () => (await import("./commands/seed.ts")).seed],
-  tenant: ["create, list and rename tenants", async () => (await import("./commands/tenant.ts")).tenant],
+  tenant: [
+    "create, list and rename tenants, and bind logins to them",
+    async () => (await import("./commands/tenant.ts")).tenant,
+  ],
   ingest: ["load files", async () => (await import("./commands/ingest.ts")).ingest],
   query: ["print the rows of a window", async () => (await import("./commands/query.ts")).query],
   latest: ["print latest prices", async () => (await import("./commands/latest.ts")).latest],
+  jobs: ["show and prune the ledger of runs", async () => (await import("./commands/jobs.ts")).jobs],
   ping: ["ask whether the database answers", async () => (await import("./commands/ping.ts")).ping],
   health: ["ask the running service how it is", async () => (await import("./commands/health.ts")).health],
   "schema-version": [
     "print the state of the database's schema",
     async () => (await import("./commands/schema-version.ts")).schemaVersion,
   ],
+  bench: ["measure this machine beside raw COPY", async () => (await import("./commands/bench.ts")).bench],
   config: ["print every setting and where it comes from", async () => (await import("./commands/config.ts")).config],
 };
 

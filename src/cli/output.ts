@@ -6,6 +6,7 @@ import { hideSecrets } from "../errors/hide-secrets.ts";
 import { messageOf, StoreError } from "../errors/store-error.ts";
 
 const CLEAR_LINE = "\r\u001b[K";
+const DEFAULT_COLUMNS = 80;
 
 export class Output {
   #readerIsGone = false;
@@ -59,7 +60,9 @@ export class Output {
   /** Replaces the progress line. */
   progress(text: string): void {
     if (!this.showsProgress) return;
-    process.stderr.write(CLEAR_LINE + text.slice(0, process.stderr.columns - 1));
+    // A terminal that does not tell its width says 0.
+    const width = process.stderr.columns || DEFAULT_COLUMNS;
+    process.stderr.write(CLEAR_LINE + text.slice(0, width - 1));
     this.#progressShown = true;
   }
 

@@ -4,7 +4,7 @@
  */
 import { openPool, type Pool } from "../database/pool.ts";
 import { withRetry } from "../database/retry.ts";
-import { runAsRole, type TenantScope } from "../database/session.ts";
+import { runAsLogin, type TenantScope } from "../database/session.ts";
 import { fundamentals } from "../datasets/fundamentals.ts";
 import { news } from "../datasets/news.ts";
 import { StoreError } from "../errors/store-error.ts";
@@ -13,14 +13,15 @@ import { BatchWriter, type BatchWriterOptions } from "./batch-writer.ts";
 import { DatasetClient } from "./dataset-client.ts";
 import { type Freshness, freshness } from "./latest.ts";
 import { OptionsClient } from "./options-client.ts";
+import { Runs } from "./runs.ts";
 import { SignalsClient } from "./signals-client.ts";
 import { StoreSnapshot } from "./snapshot.ts";
 import type { ReadOptions } from "./window.ts";
 
 export interface StoreOptions {
-  /** `postgres://…`; the login must be a member of mds_app. */
+  /** `postgres://…`; the login is a member of mds_app, or bound to a tenant and then reads only. */
   readonly url: string;
-  /** Slug or UUID; `default` unless given. */
+  /** Slug or UUID; unless given the tenant that the login is bound to, else `default`. */
   readonly tenant?: string;
   /** Connections at most, 1 to 100; 4 unless given. Each call under way holds one. */
   readonly maxConnections?: number;
@@ -56,8 +57,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   });
   const timeoutMs = options.timeoutMs ?? DEFAULTS.timeoutMs;
   try {
-    const tenantId = await tenantIdOf(pool, options.tenant ?? "default", timeoutMs, options.signal);
-    return new Store(pool, tenantId, timeoutMs);
+    return new Store(await tenantScope(pool, options.tenant, timeoutMs, options.signal));
   } catch (error) {
     await pool.end();
     throw error;
@@ -75,18 +75,20 @@ export class Store {
   readonly fundamentals: DatasetClient<typeof fundamentals>;
   readonly news: DatasetClient<typeof news>;
   readonly signals: SignalsClient;
+  /** The ledger of the tenant's runs. */
+  readonly runs: Runs;
 
   /** @internal Use openStore. */
-  constructor(pool: Pool, tenantId: string, timeoutMs: number) {
-    this.#pool = pool;
-    this.tenantId = tenantId;
-    const scope = { pool, tenantId, timeoutMs };
+  constructor(scope: TenantScope) {
+    this.#pool = scope.pool;
+    this.tenantId = scope.tenantId;
     this.#scope = scope;
     this.bars = new BarsClient(scope);
     this.options = new OptionsClient(scope);
     this.fundamentals = new DatasetClient(scope, fundamentals);
     this.news = new DatasetClient(scope, news);
     this.signals = new SignalsClient(scope);
+    this.runs = new Runs(scope);
   }
 
   /** The newest time of each dataset. */
@@ -114,15 +116,28 @@ export class Store {
   }
 }
 
-async function tenantIdOf(pool: Pool, tenant: string, timeoutMs: number, signal?: AbortSignal): Promise<string> {
-  const statement = { text: "select mds.tenant_id($1) as id", values: [tenant] };
-  const scope = { pool, role: "mds_app", timeoutMs } as const;
-  const [row] = await withRetry(() => runAsRole<{ id: string | null }>(scope, statement, signal), signal);
-  if (!row?.id) {
+async function tenantScope(
+  pool: Pool,
+  tenant: string | undefined,
+  timeoutMs: number,
+  signal?: AbortSignal,
+): Promise<TenantScope> {
+  const statement = {
+    text: "select tenant_id, current_user = 'mds_app' as writes from mds.session_tenant($1)",
+    values: [tenant ?? null],
+  };
+  const rows = await withRetry(
+    () => runAsLogin<{ tenant_id: string; writes: boolean }>({ pool, timeoutMs }, statement, signal),
+    signal,
+  );
+  const [found] = rows;
+  if (found === undefined) {
     throw new StoreError(
       "tenant_unknown",
-      `There is no tenant "${tenant}"; make it with \`mds tenant create ${tenant}\`.`,
+      tenant === undefined
+        ? 'This login has no tenant: it is bound to none, and there is no tenant "default"; `mds tenant list` shows them.'
+        : `There is no tenant "${tenant}"; make it with \`mds tenant create ${tenant}\`.`,
     );
   }
-  return row.id;
+  return { pool, role: found.writes ? "mds_app" : "none", tenantId: found.tenant_id, timeoutMs };
 }

@@ -4,7 +4,7 @@
  * and ends with 130.
  */
 import { Argument, type Command, Option } from "commander";
-import { MAX_BATCH_ROWS } from "../../client/upsert.ts";
+import { DEFAULT_BATCH_ROWS, MAX_BATCH_ROWS } from "../../client/upsert.ts";
 import { bars } from "../../datasets/bars.ts";
 import { RowBatch } from "../../datasets/derive/row-batch.ts";
 import { type TimeZone, timeZone } from "../../datasets/values/time-zone.ts";
@@ -50,6 +50,10 @@ const FAULTS_OF_ONE_FILE: ReadonlySet<ErrorCode> = new Set([
   "file_columns",
   "file_truncated",
 ]);
+const NOTES = `
+A bad line costs itself alone. A file that cannot be read to its end is told of, and the next one is loaded. Loading a
+file again changes nothing about the rows that are stored already. Ctrl-C writes what was read, says how much that is,
+and ends with 130.`;
 /** The progress line is written anew this often: fast enough to look alive. */
 const PROGRESS_INTERVAL_MS = 100;
 
@@ -66,11 +70,16 @@ export function ingest(command: Command, shell: Shell): void {
       new Option("--format <format>", "instead of telling it by the first character").choices(["csv", "ndjson"]),
     )
     .option("--rejects <file>", "write every rejected line there, with its number and the reason")
-    .option("--batch-rows <rows>", "rows a transaction; 5000 unless given", wholeNumber(1, MAX_BATCH_ROWS))
+    .option(
+      "--batch-rows <rows>",
+      `rows a transaction; ${DEFAULT_BATCH_ROWS} unless given`,
+      wholeNumber(1, MAX_BATCH_ROWS),
+    )
     .option("--dry-run", "read and check everything, write nothing; needs no database");
   addJsonFlag(addTenantFlags(command)).action((_dataset: string, names: string[], flags: IngestFlags) =>
     ingestFiles(shell, names, flags),
   );
+  command.addHelpText("after", NOTES);
   addExamples(
     command,
     "npx mds ingest bars bars.csv --set vendor=coinbase --set timeframe=1m",
