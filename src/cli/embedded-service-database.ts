@@ -2,8 +2,9 @@
  * The embedded database as the service sees it, which listens already while the database still starts: whoever asks
  * before waits. Closing it closes connections only; the server itself is ended with `stopServer`, after the service.
  */
-import { type EmbeddedDatabase, openEmbedded } from "../database/embedded.ts";
+
 import type { EmbeddedLog } from "../database/embedded/supervisor.ts";
+import { type EmbeddedDatabase, openEmbedded } from "../database/embedded.ts";
 import { StoreDatabase } from "../database/store-database.ts";
 import { StoreError } from "../errors/store-error.ts";
 import type { SchemaVersion, ServiceDatabase } from "../service/service-database.ts";

@@ -26,6 +26,9 @@ export type WindowQuery<S extends DatasetShape> = { readonly [D in S["dimensions
   readonly newestFirst?: boolean;
 };
 
+/** A query of a dataset that is only known at run time: its dimensions, start, end, limit and newestFirst. */
+export type AnyWindowQuery = Readonly<Record<string, Choice | TimeInput | number | boolean>>;
+
 export interface ReadOptions {
   readonly signal?: AbortSignal;
 }
