@@ -96,25 +96,20 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   where i.inhparent = to_regclass(format('store.%I', dataset || '_data')) and not i.inhdetachpending
 $$;
 
--- The newest time not after a bound of each of these series. Partitions are searched from the newest on, two, then four,
--- then eight at a time, for the series not yet found: a plain lateral join would probe every partition for every series.
+-- The newest time not after a bound of each of these series. The month before it is searched first, then two months before
+-- that, then four, and so on for the series not yet found: one search of everything would open hundreds of partitions.
 create function store.last_times(dataset text, time_column text, series_ids int4[], not_after timestamptz)
 returns table (series_id int4, last_time timestamptz)
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp set jit = off as $$
 declare
-  starts timestamptz[] := array(
-    select p.range_start from store.partitions(dataset) p where p.range_start <= not_after order by p.range_start desc
-  );
   upper_bound timestamptz := not_after + interval '1 microsecond';
-  searched int4 := 0;
-  width int4 := 2;
+  lower_bound timestamptz := least(not_after, now()) - interval '1 month';
+  width interval := interval '2 months';
   missing int4[] := series_ids;
   found_ids int4[];
   found_times timestamptz[];
 begin
-  while searched < cardinality(starts) and cardinality(missing) > 0 loop
-    searched := least(searched + width, cardinality(starts));
-    width := width * 2;
+  while upper_bound > '1900-01-01' and cardinality(missing) > 0 loop
     execute format(
       'select array_agg(m), array_agg(l.last_time)
        from unnest($1) m
@@ -123,10 +118,12 @@ begin
          where d.series_id = m and d.%1$I >= $2 and d.%1$I < $3
          order by d.%1$I desc limit 1
        ) l', time_column, dataset || '_data')
-    into found_ids, found_times using missing, starts[searched], upper_bound;
+    into found_ids, found_times using missing, lower_bound, upper_bound;
     return query select unnest(found_ids), unnest(found_times);
     missing := array(select unnest(missing) except select unnest(found_ids));
-    upper_bound := starts[searched];
+    upper_bound := lower_bound;
+    lower_bound := lower_bound - width;
+    width := width * 2;
   end loop;
 end $$;
 

@@ -81,7 +81,7 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   limit max_series
 $$;
 
--- One batch: parallel arrays, every key at most once. A value column whose array is null is absent and keeps what is
+-- One batch: parallel arrays in key order, every key once. A value column whose array is null is absent and keeps what is
 -- stored. Rows that the absent columns make impossible come back in "rejected" (1-based positions with their reasons);
 -- then nothing was written and the caller sends the others again.
 create function mds.upsert_bars(
@@ -96,22 +96,34 @@ create function mds.upsert_bars(
   vwap_values float8[],
   out inserted int8, out updated int8, out unchanged int8, out rejected int4[], out reasons text[]
 )
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_custom_plan set jit = off
+set enable_seqscan = off set enable_bitmapscan = off set enable_nestloop = off set enable_mergejoin = off as $$
 declare
   tenant uuid := store.require_tenant();
   size int4 := cardinality(series_ids);
   ids int4[] := array(select distinct i from unnest(series_ids) i);
   first_time timestamptz;
   last_time timestamptz;
+  nearby int8;
+  by_key boolean;
 begin
-  if exists (
-    select from unnest(ids) i
-    left join store.bars_series s on s.series_id = i and s.tenant_id = tenant
-    where s.series_id is null
+  if cardinality(ids) > (
+    select count(*) from store.bars_series s where s.series_id = any (ids) and s.tenant_id = tenant
   ) then
     raise exception 'A series of this batch does not exist.' using errcode = 'MD001';
   end if;
   select min(t), max(t) into first_time, last_time from unnest(times) t;
+  -- Stored rows between the batch's first key and its last: none in new ground; few in a replay; many where the batch is
+  -- scattered over a long history, and then its keys are looked up one by one.
+  select count(*) into nearby
+  from (
+    select from store.bars_data s
+    where s.series_id = any (ids) and s.ts between first_time and last_time
+      and (s.series_id, s.ts) between (series_ids[1], times[1]) and (series_ids[size], times[size])
+    limit 4 * size + 1
+  ) s;
+  by_key := nearby > 4 * size;
   if open_price_values is null or high_price_values is null or low_price_values is null or close_price_values is null or volume_values is null then
     select array_agg(j.position), array_agg(j.reason) into rejected, reasons
     from (
@@ -142,7 +154,13 @@ begin
     ) n
         left join (
       select * from store.bars_data s
-      where s.series_id = any (ids) and s.ts between first_time and last_time
+      where not by_key and s.series_id = any (ids) and s.ts between first_time and last_time
+      union all
+      select s.* from unnest(series_ids, times) as k (series_id, ts)
+      cross join lateral (
+        select * from store.bars_data s where s.series_id = k.series_id and s.ts = k.ts and s.ts between first_time and last_time limit 1
+      ) s
+      where by_key
     ) d on d.series_id = n.series_id and d.ts = n.ts
       ) m
     ) j
@@ -152,9 +170,13 @@ begin
     end if;
   end if;
   for attempt in 1..2 loop
-    select count(*) filter (where d.series_id is null), count(*) filter (where d.series_id is not null)
-    into inserted, updated
-    from (
+    if nearby = 0 then
+      inserted := size;
+      updated := 0;
+    else
+      select count(*) filter (where d.series_id is null), count(*) filter (where d.series_id is not null)
+      into inserted, updated
+      from (
       select unnest(series_ids) as series_id, unnest(times) as ts,
         unnest(open_price_values) as open_price,
         unnest(high_price_values) as high_price,
@@ -164,11 +186,17 @@ begin
         unnest(trade_count_values) as trade_count,
         unnest(vwap_values) as vwap
     ) n
-    left join (
+      left join (
       select * from store.bars_data s
-      where s.series_id = any (ids) and s.ts between first_time and last_time
+      where not by_key and s.series_id = any (ids) and s.ts between first_time and last_time
+      union all
+      select s.* from unnest(series_ids, times) as k (series_id, ts)
+      cross join lateral (
+        select * from store.bars_data s where s.series_id = k.series_id and s.ts = k.ts and s.ts between first_time and last_time limit 1
+      ) s
+      where by_key
     ) d on d.series_id = n.series_id and d.ts = n.ts
-    where d.series_id is null or (d.open_price, d.high_price, d.low_price, d.close_price, d.volume, d.trade_count, d.vwap) is distinct from (
+      where d.series_id is null or (d.open_price, d.high_price, d.low_price, d.close_price, d.volume, d.trade_count, d.vwap) is distinct from (
       case when open_price_values is null then d.open_price else n.open_price end,
       case when high_price_values is null then d.high_price else n.high_price end,
       case when low_price_values is null then d.low_price else n.low_price end,
@@ -176,6 +204,7 @@ begin
       case when volume_values is null then d.volume else n.volume end,
       case when trade_count_values is null then d.trade_count else n.trade_count end,
       case when vwap_values is null then d.vwap else n.vwap end);
+    end if;
     exit when inserted + updated = 0;
     if inserted = size and attempt = 1 then
       begin
@@ -194,7 +223,9 @@ begin
         order by n.series_id, n.ts;
         exit;
       exception when unique_violation then
-        continue; -- Another session wrote one of these keys in this moment: look again.
+        nearby := size; -- Another session wrote one of these keys in this moment: look again.
+        by_key := true;
+        continue;
       end;
     end if;
     insert into store.bars_data as d (series_id, ts, open_price, high_price, low_price, close_price, volume, trade_count, vwap)
@@ -218,7 +249,13 @@ begin
     ) n
     left join (
       select * from store.bars_data s
-      where s.series_id = any (ids) and s.ts between first_time and last_time
+      where not by_key and s.series_id = any (ids) and s.ts between first_time and last_time
+      union all
+      select s.* from unnest(series_ids, times) as k (series_id, ts)
+      cross join lateral (
+        select * from store.bars_data s where s.series_id = k.series_id and s.ts = k.ts and s.ts between first_time and last_time limit 1
+      ) s
+      where by_key
     ) d on d.series_id = n.series_id and d.ts = n.ts
     where d.series_id is null or (d.open_price, d.high_price, d.low_price, d.close_price, d.volume, d.trade_count, d.vwap) is distinct from (
       case when open_price_values is null then d.open_price else n.open_price end,
@@ -251,14 +288,16 @@ begin
 end $$;
 
 -- The first rows of a half-open window, series by series in the order given, each in time order, at most max_rows.
--- A foreign id gives no rows. A loop, because a join over all series would sort every window before its first row.
+-- A foreign id gives no rows. A loop, because a join over all series would sort every window before its first row. By
+-- the index only: a kept plan may stem from the time when a partition was empty.
 create function mds.read_bars(
   series_ids int4[], window_start timestamptz, window_end timestamptz, newest_first boolean, max_rows int4
 )
 returns table (
   series_id int4, ts timestamptz, open_price float8, high_price float8, low_price float8, close_price float8, volume float8, trade_count int8, vwap float8
 )
-language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+set jit = off set enable_seqscan = off set enable_bitmapscan = off as $$
 #variable_conflict use_column
 declare
   tenant uuid := store.current_tenant();
@@ -292,7 +331,6 @@ revoke execute on function mds.find_bars_series, mds.read_bars, mds.ensure_bars_
 grant execute on function mds.find_bars_series, mds.read_bars to mds_app, mds_reader;
 grant execute on function mds.ensure_bars_series, mds.upsert_bars to mds_app;
 grant select on mds.bars to mds_app, mds_reader;
-
 -- Bars only, from here on.
 
 -- The same data under the names that provider pipelines use.
@@ -314,26 +352,21 @@ language sql immutable as $$
   end) at time zone 'UTC'
 $$;
 
--- The newest bar of each of these series. Partitions are searched from the newest on, two, then four, then eight at a
--- time, for the series not yet found: a plain lateral join would probe every partition for every series.
+-- The newest bar of each of these series. The last month is searched first, then two months before it, then four, and so
+-- on for the series not yet found: one search of everything would begin with opening hundreds of partitions.
 create function store.last_bars(series_ids int4[]) returns table (series_id int4, ts timestamptz, close_price float8)
-language plpgsql stable set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan set jit = off as $$
 #variable_conflict use_column
 declare
-  starts timestamptz[] := array(select p.range_start from store.partitions('bars') p order by p.range_start desc);
   upper_bound timestamptz := 'infinity';
-  lower_bound timestamptz;
-  position int4 := 0;
-  width int4 := 2;
+  lower_bound timestamptz := now() - interval '1 month';
+  width interval := interval '2 months';
   missing int4[] := series_ids;
   found_ids int4[];
   found_times timestamptz[];
   found_prices float8[];
 begin
-  while position < cardinality(starts) and cardinality(missing) > 0 loop
-    position := least(position + width, cardinality(starts));
-    width := width * 2;
-    lower_bound := starts[position];
+  while upper_bound > '1900-01-01' and cardinality(missing) > 0 loop
     select array_agg(m), array_agg(l.ts), array_agg(l.close_price) into found_ids, found_times, found_prices
     from unnest(missing) m
     cross join lateral (
@@ -344,6 +377,8 @@ begin
     return query select unnest(found_ids), unnest(found_times), unnest(found_prices);
     missing := array(select unnest(missing) except select unnest(found_ids));
     upper_bound := lower_bound;
+    lower_bound := lower_bound - width;
+    width := width * 2;
   end loop;
 end $$;
 

@@ -71,7 +71,7 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   limit max_series
 $$;
 
--- One batch: parallel arrays, every key at most once. A value column whose array is null is absent and keeps what is
+-- One batch: parallel arrays in key order, every key once. A value column whose array is null is absent and keeps what is
 -- stored. Rows that the absent columns make impossible come back in "rejected" (1-based positions with their reasons);
 -- then nothing was written and the caller sends the others again.
 create function mds.upsert_fundamentals(
@@ -84,22 +84,34 @@ create function mds.upsert_fundamentals(
   metrics_values jsonb[],
   out inserted int8, out updated int8, out unchanged int8, out rejected int4[], out reasons text[]
 )
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_custom_plan set jit = off
+set enable_seqscan = off set enable_bitmapscan = off set enable_nestloop = off set enable_mergejoin = off as $$
 declare
   tenant uuid := store.require_tenant();
   size int4 := cardinality(series_ids);
   ids int4[] := array(select distinct i from unnest(series_ids) i);
   first_time timestamptz;
   last_time timestamptz;
+  nearby int8;
+  by_key boolean;
 begin
-  if exists (
-    select from unnest(ids) i
-    left join store.fundamentals_series s on s.series_id = i and s.tenant_id = tenant
-    where s.series_id is null
+  if cardinality(ids) > (
+    select count(*) from store.fundamentals_series s where s.series_id = any (ids) and s.tenant_id = tenant
   ) then
     raise exception 'A series of this batch does not exist.' using errcode = 'MD001';
   end if;
   select min(t), max(t) into first_time, last_time from unnest(times) t;
+  -- Stored rows between the batch's first key and its last: none in new ground; few in a replay; many where the batch is
+  -- scattered over a long history, and then its keys are looked up one by one.
+  select count(*) into nearby
+  from (
+    select from store.fundamentals_data s
+    where s.series_id = any (ids) and s.asof between first_time and last_time
+      and (s.series_id, s.asof) between (series_ids[1], times[1]) and (series_ids[size], times[size])
+    limit 4 * size + 1
+  ) s;
+  by_key := nearby > 4 * size;
   if exists (select from unnest(total_assets_values) v where v <> round(v, 2))
     or exists (select from unnest(total_liabilities_values) v where v <> round(v, 2))
     or exists (select from unnest(net_income_values) v where v <> round(v, 2))
@@ -107,9 +119,13 @@ begin
     raise exception 'A number of this batch has more decimal places than its column keeps.' using errcode = '22003';
   end if;
   for attempt in 1..2 loop
-    select count(*) filter (where d.series_id is null), count(*) filter (where d.series_id is not null)
-    into inserted, updated
-    from (
+    if nearby = 0 then
+      inserted := size;
+      updated := 0;
+    else
+      select count(*) filter (where d.series_id is null), count(*) filter (where d.series_id is not null)
+      into inserted, updated
+      from (
       select unnest(series_ids) as series_id, unnest(times) as asof,
         unnest(total_assets_values) as total_assets,
         unnest(total_liabilities_values) as total_liabilities,
@@ -117,16 +133,23 @@ begin
         unnest(eps_values) as eps,
         unnest(metrics_values) as metrics
     ) n
-    left join (
+      left join (
       select * from store.fundamentals_data s
-      where s.series_id = any (ids) and s.asof between first_time and last_time
+      where not by_key and s.series_id = any (ids) and s.asof between first_time and last_time
+      union all
+      select s.* from unnest(series_ids, times) as k (series_id, asof)
+      cross join lateral (
+        select * from store.fundamentals_data s where s.series_id = k.series_id and s.asof = k.asof and s.asof between first_time and last_time limit 1
+      ) s
+      where by_key
     ) d on d.series_id = n.series_id and d.asof = n.asof
-    where d.series_id is null or (d.total_assets, d.total_liabilities, d.net_income, d.eps, d.metrics) is distinct from (
+      where d.series_id is null or (d.total_assets, d.total_liabilities, d.net_income, d.eps, d.metrics) is distinct from (
       case when total_assets_values is null then d.total_assets else n.total_assets end,
       case when total_liabilities_values is null then d.total_liabilities else n.total_liabilities end,
       case when net_income_values is null then d.net_income else n.net_income end,
       case when eps_values is null then d.eps else n.eps end,
       case when metrics_values is null then d.metrics else n.metrics end);
+    end if;
     exit when inserted + updated = 0;
     if inserted = size and attempt = 1 then
       begin
@@ -143,7 +166,9 @@ begin
         order by n.series_id, n.asof;
         exit;
       exception when unique_violation then
-        continue; -- Another session wrote one of these keys in this moment: look again.
+        nearby := size; -- Another session wrote one of these keys in this moment: look again.
+        by_key := true;
+        continue;
       end;
     end if;
     insert into store.fundamentals_data as d (series_id, asof, total_assets, total_liabilities, net_income, eps, metrics)
@@ -163,7 +188,13 @@ begin
     ) n
     left join (
       select * from store.fundamentals_data s
-      where s.series_id = any (ids) and s.asof between first_time and last_time
+      where not by_key and s.series_id = any (ids) and s.asof between first_time and last_time
+      union all
+      select s.* from unnest(series_ids, times) as k (series_id, asof)
+      cross join lateral (
+        select * from store.fundamentals_data s where s.series_id = k.series_id and s.asof = k.asof and s.asof between first_time and last_time limit 1
+      ) s
+      where by_key
     ) d on d.series_id = n.series_id and d.asof = n.asof
     where d.series_id is null or (d.total_assets, d.total_liabilities, d.net_income, d.eps, d.metrics) is distinct from (
       case when total_assets_values is null then d.total_assets else n.total_assets end,
@@ -190,14 +221,16 @@ begin
 end $$;
 
 -- The first rows of a half-open window, series by series in the order given, each in time order, at most max_rows.
--- A foreign id gives no rows. A loop, because a join over all series would sort every window before its first row.
+-- A foreign id gives no rows. A loop, because a join over all series would sort every window before its first row. By
+-- the index only: a kept plan may stem from the time when a partition was empty.
 create function mds.read_fundamentals(
   series_ids int4[], window_start timestamptz, window_end timestamptz, newest_first boolean, max_rows int4
 )
 returns table (
   series_id int4, asof timestamptz, total_assets numeric, total_liabilities numeric, net_income numeric, eps numeric, metrics jsonb
 )
-language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+set jit = off set enable_seqscan = off set enable_bitmapscan = off as $$
 #variable_conflict use_column
 declare
   tenant uuid := store.current_tenant();

@@ -69,7 +69,7 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   limit max_series
 $$;
 
--- One batch: parallel arrays, every key at most once. A value column whose array is null is absent and keeps what is
+-- One batch: parallel arrays in key order, every key once. A value column whose array is null is absent and keeps what is
 -- stored. Rows that the absent columns make impossible come back in "rejected" (1-based positions with their reasons);
 -- then nothing was written and the caller sends the others again.
 create function mds.upsert_news(
@@ -83,26 +83,42 @@ create function mds.upsert_news(
   metadata_values jsonb[],
   out inserted int8, out updated int8, out unchanged int8, out rejected int4[], out reasons text[]
 )
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_custom_plan set jit = off
+set enable_seqscan = off set enable_bitmapscan = off set enable_nestloop = off set enable_mergejoin = off as $$
 declare
   tenant uuid := store.require_tenant();
   size int4 := cardinality(series_ids);
   ids int4[] := array(select distinct i from unnest(series_ids) i);
   first_time timestamptz;
   last_time timestamptz;
+  nearby int8;
+  by_key boolean;
 begin
-  if exists (
-    select from unnest(ids) i
-    left join store.news_series s on s.series_id = i and s.tenant_id = tenant
-    where s.series_id is null
+  if cardinality(ids) > (
+    select count(*) from store.news_series s where s.series_id = any (ids) and s.tenant_id = tenant
   ) then
     raise exception 'A series of this batch does not exist.' using errcode = 'MD001';
   end if;
   select min(t), max(t) into first_time, last_time from unnest(times) t;
+  -- Stored rows between the batch's first key and its last: none in new ground; few in a replay; many where the batch is
+  -- scattered over a long history, and then its keys are looked up one by one.
+  select count(*) into nearby
+  from (
+    select from store.news_data s
+    where s.series_id = any (ids) and s.published_at between first_time and last_time
+      and (s.series_id, s.published_at) between (series_ids[1], times[1]) and (series_ids[size], times[size])
+    limit 4 * size + 1
+  ) s;
+  by_key := nearby > 4 * size;
   for attempt in 1..2 loop
-    select count(*) filter (where d.series_id is null), count(*) filter (where d.series_id is not null)
-    into inserted, updated
-    from (
+    if nearby = 0 then
+      inserted := size;
+      updated := 0;
+    else
+      select count(*) filter (where d.series_id is null), count(*) filter (where d.series_id is not null)
+      into inserted, updated
+      from (
       select unnest(series_ids) as series_id, unnest(times) as published_at,
         unnest(content_keys) as id,
         unnest(symbol_values) as symbol,
@@ -111,16 +127,23 @@ begin
         unnest(sentiment_score_values) as sentiment_score,
         unnest(metadata_values) as metadata
     ) n
-    left join (
+      left join (
       select * from store.news_data s
-      where s.series_id = any (ids) and s.published_at between first_time and last_time
+      where not by_key and s.series_id = any (ids) and s.published_at between first_time and last_time
+      union all
+      select s.* from unnest(series_ids, times, content_keys) as k (series_id, published_at, id)
+      cross join lateral (
+        select * from store.news_data s where s.series_id = k.series_id and s.published_at = k.published_at and s.id = k.id and s.published_at between first_time and last_time limit 1
+      ) s
+      where by_key
     ) d on d.series_id = n.series_id and d.published_at = n.published_at and d.id = n.id
-    where d.series_id is null or (d.symbol, d.title, d.url, d.sentiment_score, d.metadata) is distinct from (
+      where d.series_id is null or (d.symbol, d.title, d.url, d.sentiment_score, d.metadata) is distinct from (
       case when symbol_values is null then d.symbol else n.symbol end,
       case when title_values is null then d.title else n.title end,
       case when url_values is null then d.url else n.url end,
       case when sentiment_score_values is null then d.sentiment_score else n.sentiment_score end,
       case when metadata_values is null then d.metadata else n.metadata end);
+    end if;
     exit when inserted + updated = 0;
     if inserted = size and attempt = 1 then
       begin
@@ -138,7 +161,9 @@ begin
         order by n.series_id, n.published_at, n.id;
         exit;
       exception when unique_violation then
-        continue; -- Another session wrote one of these keys in this moment: look again.
+        nearby := size; -- Another session wrote one of these keys in this moment: look again.
+        by_key := true;
+        continue;
       end;
     end if;
     insert into store.news_data as d (series_id, published_at, id, symbol, title, url, sentiment_score, metadata)
@@ -159,7 +184,13 @@ begin
     ) n
     left join (
       select * from store.news_data s
-      where s.series_id = any (ids) and s.published_at between first_time and last_time
+      where not by_key and s.series_id = any (ids) and s.published_at between first_time and last_time
+      union all
+      select s.* from unnest(series_ids, times, content_keys) as k (series_id, published_at, id)
+      cross join lateral (
+        select * from store.news_data s where s.series_id = k.series_id and s.published_at = k.published_at and s.id = k.id and s.published_at between first_time and last_time limit 1
+      ) s
+      where by_key
     ) d on d.series_id = n.series_id and d.published_at = n.published_at and d.id = n.id
     where d.series_id is null or (d.symbol, d.title, d.url, d.sentiment_score, d.metadata) is distinct from (
       case when symbol_values is null then d.symbol else n.symbol end,
@@ -186,14 +217,16 @@ begin
 end $$;
 
 -- The first rows of a half-open window, series by series in the order given, each in time order, at most max_rows.
--- A foreign id gives no rows. A loop, because a join over all series would sort every window before its first row.
+-- A foreign id gives no rows. A loop, because a join over all series would sort every window before its first row. By
+-- the index only: a kept plan may stem from the time when a partition was empty.
 create function mds.read_news(
   series_ids int4[], window_start timestamptz, window_end timestamptz, after_key bytea, newest_first boolean, max_rows int4
 )
 returns table (
   series_id int4, published_at timestamptz, id bytea, symbol text, title text, url text, sentiment_score float8, metadata jsonb
 )
-language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+set jit = off set enable_seqscan = off set enable_bitmapscan = off as $$
 #variable_conflict use_column
 declare
   tenant uuid := store.current_tenant();

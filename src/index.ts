@@ -1,7 +1,9 @@
 /** The public names of market-data-store. Nothing else is a promise. */
 export type { BarsClient } from "./client/bars-client.ts";
 export type { BatchWriter, BatchWriterOptions, WriterCounts } from "./client/batch-writer.ts";
+export { configFingerprint } from "./client/config-fingerprint.ts";
 export type { AnyDatasetClient, DatasetClient } from "./client/dataset-client.ts";
+export type { JobRun, JobRunDetail, RunMode, RunStatus, RunSummary } from "./client/job-run.ts";
 export type {
   ChainQuery,
   Freshness,
@@ -13,6 +15,8 @@ export type {
 export { openStore, type Store, type StoreOptions } from "./client/open-store.ts";
 export type { OptionsClient } from "./client/options-client.ts";
 export type { RowReadOptions, WindowColumns } from "./client/read.ts";
+export type { NewRun, RunOutcome, RunProgress } from "./client/run-input.ts";
+export type { PruneOptions, RunFilter, Runs } from "./client/runs.ts";
 export type { SignalsClient } from "./client/signals-client.ts";
 export type { StoreSnapshot } from "./client/snapshot.ts";
 export type { RowRejection, RowSource, UpsertOptions, UpsertResult } from "./client/upsert.ts";

@@ -5,7 +5,7 @@ const HEADER = Buffer.from("PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0", "latin1");
 const TRAILER = Buffer.from([0xff, 0xff]);
 const ROW_BYTES = 2 + 8 + 8 * 12;
 /** As much as one write to a socket takes well. */
-const CHUNK_ROWS = 1_000;
+const CHUNK_BYTES = 131_072;
 const POSTGRES_EPOCH_MS = Date.UTC(2000, 0, 1);
 
 /** Columns in the order of `encodeCopy`. */
@@ -16,16 +16,19 @@ export const COPY_COLUMNS =
  * @param bars - With Dates as times and numbers as values, as the generator makes them.
  * @param idOf - The series id of a symbol.
  */
-export function encodeCopy(bars: readonly BarInput[], idOf: (symbol: string) => number): Buffer[] {
+export function encodeCopy(bars: Iterable<BarInput>, idOf: (symbol: string) => number): Buffer[] {
   const chunks: Buffer[] = [HEADER];
-  for (let from = 0; from < bars.length; from += CHUNK_ROWS) {
-    const some = bars.slice(from, from + CHUNK_ROWS);
-    const buffer = Buffer.allocUnsafe(some.length * ROW_BYTES);
-    let at = 0;
-    for (const bar of some) at = writeBar(buffer, at, bar, idOf(bar.symbol));
-    chunks.push(buffer.subarray(0, at));
+  let buffer = Buffer.allocUnsafe(CHUNK_BYTES);
+  let at = 0;
+  for (const bar of bars) {
+    if (at + ROW_BYTES > CHUNK_BYTES) {
+      chunks.push(buffer.subarray(0, at));
+      buffer = Buffer.allocUnsafe(CHUNK_BYTES);
+      at = 0;
+    }
+    at = writeBar(buffer, at, bar, idOf(bar.symbol));
   }
-  chunks.push(TRAILER);
+  chunks.push(buffer.subarray(0, at), TRAILER);
   return chunks;
 }
 

@@ -15,9 +15,6 @@ export interface Timing<Result> {
   readonly serverMs: number | null;
 }
 
-/** Linux counts processor time in these units, whatever the kernel's own clock is. */
-const TICK_MS = 10;
-
 /** Runs the work once. */
 export async function measure<Result>(
   owner: Connection,
@@ -53,10 +50,9 @@ async function processMs(pid: number): Promise<number | undefined> {
   // A process of that number on this machine may be another one when the server runs elsewhere.
   const title = await readFile(`/proc/${pid}/cmdline`, "latin1").catch(() => "");
   if (!title.startsWith("postgres")) return undefined;
-  const stat = await readFile(`/proc/${pid}/stat`, "latin1").catch(() => undefined);
-  // Fields are counted behind the name, which may hold anything; user and system time are the 14th and 15th of all.
-  const fields = stat?.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return fields && (Number(fields[11]) + Number(fields[12])) * TICK_MS;
+  // Begins with the nanoseconds that the process has run.
+  const text = await readFile(`/proc/${pid}/schedstat`, "latin1").catch(() => undefined);
+  return text === undefined ? undefined : Number(text.split(" ")[0]) / 1e6;
 }
 
 function difference(before: Map<number, number> | null, after: Map<number, number> | null): number | null {

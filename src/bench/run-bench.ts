@@ -10,6 +10,7 @@ import { openBenchDatabase } from "./bench-database.ts";
 import { goOn } from "./measure.ts";
 import { headText, scenarioText } from "./report.ts";
 import type { Scenario, ScenarioReport } from "./scenario.ts";
+import { csv } from "./scenarios/csv.ts";
 import { health } from "./scenarios/health.ts";
 import { ingest } from "./scenarios/ingest.ts";
 import { latest } from "./scenarios/latest.ts";
@@ -54,7 +55,7 @@ export interface BenchReport {
   readonly scenarios: Readonly<Record<string, ScenarioReport>>;
 }
 
-const SCENARIOS: readonly Scenario[] = [ingest, replay, window, latest, health, start];
+const SCENARIOS: readonly Scenario[] = [ingest, replay, window, latest, csv, health, start];
 export const SCENARIO_NAMES: readonly string[] = SCENARIOS.map(({ name }) => name);
 
 const DEFAULT_ROWS = 1_000_000;

@@ -1,15 +1,12 @@
 /** The real service as a process of its own, as `npm start` runs it: found when it listens, waited for, stopped. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { setTimeout as wait } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { StoreError } from "../errors/store-error.ts";
+import { COMMAND, memoryOf } from "./command-process.ts";
 import { goOn } from "./measure.ts";
 
-const COMMAND = fileURLToPath(new URL("../../bin/mds.js", import.meta.url));
 const START_DEADLINE_MS = 30_000;
 const STOP_DEADLINE_MS = 15_000;
 /** How closely the moment of readiness is told. */
@@ -23,11 +20,6 @@ export interface ServiceProcess {
   /** Resident memory in bytes; null where the system does not tell. */
   residentBytes(): Promise<number | null>;
   stop(): Promise<void>;
-}
-
-/** Whether the command is there to be run. */
-export function hasCommand(): boolean {
-  return existsSync(COMMAND);
 }
 
 /** Starts `mds serve` on a free port of the loopback address; `environment` is all of its environment. */
@@ -53,7 +45,7 @@ export async function startServiceProcess(
         }
         return performance.now() - startedAt;
       },
-      residentBytes: () => residentBytes(child.pid),
+      residentBytes: () => memoryOf(child.pid, "VmRSS"),
       stop: () => stop(child),
     };
   } catch (error) {
@@ -80,12 +72,6 @@ async function answers(url: string): Promise<boolean> {
   const response = await fetch(url, { signal: AbortSignal.timeout(START_DEADLINE_MS) }).catch(() => undefined);
   await response?.body?.cancel();
   return response?.ok === true;
-}
-
-async function residentBytes(pid: number | undefined): Promise<number | null> {
-  const status = await readFile(`/proc/${pid}/status`, "latin1").catch(() => "");
-  const kilobytes = /VmRSS:\s+(\d+) kB/.exec(status)?.[1];
-  return kilobytes === undefined ? null : Number(kilobytes) * 1_024;
 }
 
 async function stop(child: ChildProcess): Promise<void> {

@@ -2,17 +2,16 @@
  * The embedded database as the service sees it, which listens already while the database still starts: whoever asks
  * before waits. Closing it closes connections only; the server itself is ended with `stopServer`, after the service.
  */
-
-import type { EmbeddedLog } from "../database/embedded/supervisor.ts";
 import { type EmbeddedDatabase, openEmbedded } from "../database/embedded.ts";
 import { StoreDatabase } from "../database/store-database.ts";
 import { StoreError } from "../errors/store-error.ts";
 import type { SchemaVersion, ServiceDatabase } from "../service/service-database.ts";
+import type { Logger } from "../telemetry/logger.ts";
 
 interface EmbeddedServiceOptions {
   readonly dataDir: string;
   readonly maxConnections: number;
-  readonly log: EmbeddedLog;
+  readonly log: Logger;
   /** Called once: it did not start, or it died and could not be started again. */
   readonly onLost: (error: unknown) => void;
 }
@@ -37,6 +36,11 @@ export class EmbeddedServiceDatabase implements ServiceDatabase {
   /** Begins to start the database and returns at once. */
   static start(options: EmbeddedServiceOptions): EmbeddedServiceDatabase {
     return new EmbeddedServiceDatabase(options);
+  }
+
+  /** The folder that holds the data, once the server was started. */
+  get folder(): string | undefined {
+    return this.#opened?.server.folder;
   }
 
   async ping(signal: AbortSignal): Promise<void> {

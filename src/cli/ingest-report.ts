@@ -119,7 +119,7 @@ export class IngestReport {
 }
 
 /** Rows that are in the database now and came from the file. */
-export function storedRows({ inserted, updated, unchanged, superseded }: Readonly<IngestCounts>): number {
+function storedRows({ inserted, updated, unchanged, superseded }: Readonly<IngestCounts>): number {
   return inserted + updated + unchanged + superseded;
 }
 

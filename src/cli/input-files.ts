@@ -1,7 +1,6 @@
 /** Which files a verb reads: names as they are, patterns expanded in order of name, `-` for standard input. */
 import { existsSync } from "node:fs";
-import { glob } from "node:fs/promises";
-import { join } from "node:path";
+import { glob, stat } from "node:fs/promises";
 import { StoreError } from "../errors/store-error.ts";
 
 const PATTERN = /[*?[{]/;
@@ -21,9 +20,7 @@ export async function inputFiles(names: readonly string[]): Promise<readonly str
 
 async function matching(pattern: string): Promise<string[]> {
   const files: string[] = [];
-  for await (const entry of glob(pattern, { withFileTypes: true })) {
-    if (!entry.isDirectory()) files.push(join(entry.parentPath, entry.name));
-  }
+  for await (const name of glob(pattern)) if (!(await stat(name)).isDirectory()) files.push(name);
   if (files.length === 0) throw new StoreError("usage", `No file matches ${pattern}.`);
   return files.sort();
 }

@@ -4,7 +4,7 @@
  */
 import { constants } from "node:os";
 import { StoreError } from "../errors/store-error.ts";
-import type { Shell } from "./shell.ts";
+import { EXIT, type Shell } from "./shell.ts";
 
 /** npm passes on the Ctrl-C that the terminal has sent to us as well: two of them this close together are one. */
 export const SAME_SIGNAL_MS = 500;
@@ -24,13 +24,19 @@ export async function interruptible(shell: Shell, work: (signal: AbortSignal) =>
     exitCode = 128 + constants.signals[signal];
     stopping.abort(new StoreError("aborted", `Stopped by ${signal}.`));
   };
+  const onFault = (error: Error): void => {
+    shell.output.note(`mds: ${error.message} (internal)`);
+    process.exit(EXIT.failed);
+  };
   for (const signal of SIGNALS) process.on(signal, onSignal);
+  process.on("uncaughtException", onFault);
   try {
     await work(stopping.signal);
   } catch (error) {
     if (!stopping.signal.aborted || !isAbort(error)) throw error;
   } finally {
     for (const signal of SIGNALS) process.off(signal, onSignal);
+    process.off("uncaughtException", onFault);
   }
   if (exitCode !== 0) shell.exitCode = exitCode;
 }

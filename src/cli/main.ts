@@ -20,12 +20,14 @@ const VERBS: Readonly<Record<string, readonly [summary: string, load: () => Prom
   dump: ["write datasets to files", async () => (await import("./commands/dump.ts")).dump],
   restore: ["load what dump wrote", async () => (await import("./commands/restore.ts")).restore],
   latest: ["print latest prices", async () => (await import("./commands/latest.ts")).latest],
+  jobs: ["show and prune the ledger of runs", async () => (await import("./commands/jobs.ts")).jobs],
   ping: ["ask whether the database answers", async () => (await import("./commands/ping.ts")).ping],
   health: ["ask the running service how it is", async () => (await import("./commands/health.ts")).health],
   "schema-version": [
     "print the state of the database's schema",
     async () => (await import("./commands/schema-version.ts")).schemaVersion,
   ],
+  bench: ["measure this machine beside raw COPY", async () => (await import("./commands/bench.ts")).bench],
   config: ["print every setting and where it comes from", async () => (await import("./commands/config.ts")).config],
 };
 

@@ -8,6 +8,7 @@ import { messageOf, StoreError } from "../errors/store-error.ts";
 /** A progress line is written anew this often: fast enough to look alive. */
 export const PROGRESS_INTERVAL_MS = 100;
 const CLEAR_LINE = "\r\u001b[K";
+const DEFAULT_COLUMNS = 80;
 
 export class Output {
   #readerIsGone = false;
@@ -61,7 +62,9 @@ export class Output {
   /** Replaces the progress line. */
   progress(text: string): void {
     if (!this.showsProgress) return;
-    process.stderr.write(CLEAR_LINE + text.slice(0, process.stderr.columns - 1));
+    // A terminal that does not tell its width says 0.
+    const width = process.stderr.columns || DEFAULT_COLUMNS;
+    process.stderr.write(CLEAR_LINE + text.slice(0, width - 1));
     this.#progressShown = true;
   }
 

@@ -46,6 +46,7 @@ function jsonArray({ lines }: LineWriter): RowFormat {
   let before = "[\n";
   return {
     rows: (page) => {
+      if (page.rows.length === 0) return "";
       const text = before + lines(page).toString().trimEnd().replaceAll("\n", ",\n");
       before = ",\n";
       return text;
@@ -79,13 +80,12 @@ const isNumber = (type: ValueColumn["type"]): boolean => type !== "text" && type
 function cellsOf(dataset: DatasetShape, { rows, series }: RowPage, at: number): string[] {
   const dimensions = series.get(rows.seriesIds[at]!)!;
   return [
-    ...dataset.dimensions.map(({ name }) => dimensions[name]!),
+    ...dataset.dimensions.map(({ name }) => cellText(dimensions[name]!)),
     formatTime(rows.times[at]!),
     ...rows.columns.map(({ values, nulls }) => (nulls[at] === 1 ? "" : cellText(String(values[at])))),
   ];
 }
 
 function cellText(text: string): string {
-  const shown = escapeUnsafe(text.length > MAX_CELL ? text.slice(0, MAX_CELL) : text);
-  return text.length > MAX_CELL ? `${shown}…` : shown;
+  return escapeUnsafe(text.length > MAX_CELL ? `${text.slice(0, MAX_CELL).toWellFormed()}…` : text);
 }

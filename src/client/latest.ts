@@ -128,9 +128,10 @@ export function freshness(scope: TenantScope, options: ReadOptions = {}): Promis
 }
 
 /** A time column as microseconds since the epoch, exactly. */
-const micros = (column: string): string => `(extract(epoch from ${column}) * 1000000)::int8 as ${column}`;
+export const micros = (column: string): string => `(extract(epoch from ${column}) * 1000000)::int8 as ${column}`;
 
-const timeText = (name: string, time: TimeInput): string => formatTime(timeOf(name, time));
+/** A time as the text that the database reads. */
+export const timeText = (name: string, time: TimeInput): string => formatTime(timeOf(name, time));
 
 function rowsOf<Row>(scope: TenantScope, text: string, values: unknown[], { signal }: ReadOptions): Promise<Row[]> {
   return withRetry(() => runInTenant<Row>(scope, { text, values }, signal), signal);

@@ -14,6 +14,7 @@ import { BatchWriter, type BatchWriterOptions } from "./batch-writer.ts";
 import { type AnyDatasetClient, DatasetClient } from "./dataset-client.ts";
 import { type Freshness, freshness } from "./latest.ts";
 import { OptionsClient } from "./options-client.ts";
+import { Runs } from "./runs.ts";
 import { SignalsClient } from "./signals-client.ts";
 import { StoreSnapshot } from "./snapshot.ts";
 import type { ReadOptions } from "./window.ts";
@@ -76,6 +77,8 @@ export class Store {
   readonly fundamentals: DatasetClient<typeof fundamentals>;
   readonly news: DatasetClient<typeof news>;
   readonly signals: SignalsClient;
+  /** The ledger of the tenant's runs. */
+  readonly runs: Runs;
 
   /** @internal Use openStore. */
   constructor(pool: Pool, tenantId: string, timeoutMs: number) {
@@ -88,6 +91,7 @@ export class Store {
     this.fundamentals = new DatasetClient(scope, fundamentals);
     this.news = new DatasetClient(scope, news);
     this.signals = new SignalsClient(scope);
+    this.runs = new Runs(scope);
   }
 
   /** The client of a dataset whose name is only known at run time. */

@@ -116,7 +116,8 @@ function choices(name: string, type: DimensionColumn["type"], given: unknown): s
   return list.map((one) => accepted(parseDimension(name, type, one)));
 }
 
-function accepted<T extends string | number>(parsed: T | Rejection): T {
+/** @throws StoreError where it is a rejection. */
+export function accepted<T extends string | number>(parsed: T | Rejection): T {
   if (typeof parsed === "object") throw new StoreError(parsed.code, parsed.message);
   return parsed;
 }

@@ -29,6 +29,8 @@ export interface EmbeddedUrls {
 export interface EmbeddedDatabase extends EmbeddedUrls {
   /** Sentences for people: as whom it runs and where its data is. */
   readonly notices: readonly string[];
+  /** The folder that holds the data. */
+  readonly folder: string;
   /** Shuts it down in bounded time (9 s at most) and gives up ownership; may be called again. */
   stop(): Promise<void>;
 }
@@ -118,6 +120,7 @@ function owned(
   return {
     ...urls,
     notices: place.notices,
+    folder: place.home,
     stop: () => {
       stopped ??= stop();
       return stopped;

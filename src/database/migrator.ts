@@ -141,7 +141,7 @@ export function migrationStates(
 }
 
 /** @throws StoreError `migration_altered` or `migration_unknown`. */
-export function refuseAltered(states: readonly MigrationState[]): void {
+function refuseAltered(states: readonly MigrationState[]): void {
   const altered = states.find(({ state }) => state === "altered");
   if (altered !== undefined) {
     throw new StoreError(

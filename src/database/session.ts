@@ -171,6 +171,8 @@ const KEEPS_CONNECTION: ReadonlySet<string> = new Set([
   "database_conflict",
   "tenant_refused",
   "migration_pending",
+  "run_unknown",
+  "run_finished",
 ]);
 
 async function withDeadline<T>(

@@ -8,6 +8,8 @@ import { messageOf, StoreError } from "../errors/store-error.ts";
 const BY_SQLSTATE: Readonly<Record<string, ErrorCode>> = {
   MD001: "series_unknown",
   MD002: "time_out_of_range",
+  MD003: "run_unknown",
+  MD004: "run_finished",
   "23502": "constraint_violated",
   "23503": "constraint_violated",
   "23505": "constraint_violated",
@@ -55,6 +57,8 @@ const ADVICE: Partial<Record<ErrorCode, string>> = {
   database_refused: "The database refused this login or database",
   tenant_refused: "This tenant may not do that, or does not exist",
   series_unknown: "A series of this batch does not exist",
+  run_unknown: "There is no such run; it was never started here, was pruned, or belongs to another tenant",
+  run_finished: "The run is over, and a finished run never changes",
   migration_pending: "The database lacks a part of the store's schema; run `mds migrate`",
   partition_missing: "There is no partition for a time of this batch",
   deadline_exceeded: "The database did not finish in time",

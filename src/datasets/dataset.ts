@@ -25,7 +25,7 @@ export interface DimensionColumn extends Column {
 }
 
 /** When a row holds; microseconds since the epoch, stored as timestamptz. */
-export interface TimeColumn extends Column {}
+interface TimeColumn extends Column {}
 
 /** What a row says. */
 export interface ValueColumn extends Column {
@@ -47,7 +47,7 @@ export interface ValueColumn extends Column {
  * A part of the key that is a hash of values: the first 16 bytes of SHA-256 over these text columns in this order, each
  * as its length in bytes (int4, big-endian; -1 for null) and its UTF-8 bytes.
  */
-export interface ContentKey {
+interface ContentKey {
   readonly name: string;
   readonly columns: readonly string[];
 }

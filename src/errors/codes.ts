@@ -66,6 +66,10 @@ export const ERROR_CODES = {
   tenant_refused: fact(403),
   series_unknown: fact(422, true),
 
+  // Ledger of runs
+  run_unknown: fact(404),
+  run_finished: fact(409),
+
   // Database
   database_unavailable: fact(503, true),
   database_overloaded: fact(503, true),

@@ -15,7 +15,8 @@ import type { Reject } from "./rejects-writer.ts";
 /** What takes the rows: a dataset's client, or its stand-in for a dry run. */
 export interface IngestTarget {
   readonly dataset: DatasetShape;
-  upsert(rows: AsyncIterable<readonly unknown[]>, options?: UpsertOptions): Promise<UpsertResult>;
+  /** Checks the rows itself: a file may hold anything. */
+  upsert(rows: AsyncIterable<readonly never[]>, options?: UpsertOptions): Promise<UpsertResult>;
 }
 
 /** What became of a file's records. The other counts add up to `read`, once all is written. */
@@ -53,7 +54,7 @@ export async function ingestFile(
   try {
     const { onRejected, onBatch } = ingestion;
     const { batchRows, timeZone } = options;
-    await target.upsert(rows, {
+    await target.upsert(rows as AsyncIterable<readonly unknown[]> as AsyncIterable<readonly never[]>, {
       ...(batchRows !== undefined && { batchRows }),
       ...(timeZone !== undefined && { timeZone }),
       onRejected,

@@ -12,6 +12,8 @@ describe("StoreMetrics", () => {
     metrics.countRequest("GET", "/health", 200, 0.002);
     metrics.countMigrations(2);
     metrics.countRows("bars", "inserted", 500);
+    const run = { job_name: "load", provider: null, mode: "live", status: "failed" };
+    metrics.countRun({ ...run, elapsed_us: 1_500_000n });
     const text = await metrics.render();
     for (const line of [
       "store_up 1",
@@ -19,6 +21,9 @@ describe("StoreMetrics", () => {
       'http_request_duration_seconds_count{method="GET",endpoint="/health"} 1',
       "migrations_applied_total 2",
       'mds_rows_written_total{dataset="bars",result="inserted"} 500',
+      'store_job_runs_total{job_name="load",provider="",mode="live",status="failed"} 1',
+      'store_job_runs_duration_seconds_sum{job_name="load",provider="",mode="live",status="failed"} 1.5',
+      'store_job_runs_duration_seconds_bucket{le="1",job_name="load",provider="",mode="live",status="failed"} 0',
       "mds_database_pool_in_use 3",
       "mds_database_pool_idle 2",
       "mds_database_pool_waiting 1",

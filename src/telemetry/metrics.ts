@@ -9,6 +9,8 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom
 const RENDER_CACHE_MS = 1_000;
 /** From a health request (far below a millisecond) to the longest wait for a database. */
 const REQUEST_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+/** From a health check of a job to a backfill over night. */
+const RUN_SECONDS = [0.1, 1, 10, 60, 300, 900, 3_600, 14_400, 43_200];
 /** The event loop's delay is sampled this often: coarse enough to cost nothing while idle. */
 const EVENT_LOOP_SAMPLE_MS = 50;
 
@@ -23,6 +25,16 @@ export interface PoolCounts {
 /** What became of a row. */
 type RowResult = "inserted" | "updated" | "unchanged" | "rejected";
 
+/** A finished run of a job. */
+export interface FinishedRun {
+  readonly job_name: string;
+  readonly provider: string | null;
+  readonly mode: string;
+  readonly status: string;
+  /** From start to completion, in microseconds. */
+  readonly elapsed_us: bigint | null;
+}
+
 /** The one set of metrics of a process. Make one, pass it on. */
 export class StoreMetrics {
   readonly #registry = new Registry();
@@ -31,6 +43,8 @@ export class StoreMetrics {
   readonly #requestSeconds: Histogram<"method" | "endpoint">;
   readonly #migrationsApplied: Counter;
   readonly #rowsWritten: Counter<"dataset" | "result">;
+  readonly #runs: Counter<"job_name" | "provider" | "mode" | "status">;
+  readonly #runSeconds: Histogram<"job_name" | "provider" | "mode" | "status">;
   #rendered: { readonly text: Promise<string>; readonly at: number } | undefined;
   #lastRender: "none" | "ok" | "failed" = "none";
 
@@ -63,6 +77,19 @@ export class StoreMetrics {
       name: "mds_rows_written_total",
       help: "Rows by what became of them: inserted, updated, unchanged or rejected.",
       labelNames: ["dataset", "result"],
+      registers,
+    });
+    this.#runs = new Counter({
+      name: "store_job_runs_total",
+      help: "Runs of jobs that this process finished, by how they ended.",
+      labelNames: ["job_name", "provider", "mode", "status"],
+      registers,
+    });
+    this.#runSeconds = new Histogram({
+      name: "store_job_runs_duration_seconds",
+      help: "Time from a run's start to its end.",
+      labelNames: ["job_name", "provider", "mode", "status"],
+      buckets: RUN_SECONDS,
       registers,
     });
   }
@@ -107,6 +134,13 @@ export class StoreMetrics {
 
   countRows(dataset: string, result: RowResult, rows: number): void {
     this.#rowsWritten.inc({ dataset, result }, rows);
+  }
+
+  /** Counts a run that has ended, as the ledger gives it. Only of jobs whose names and providers the process knows. */
+  countRun({ job_name, provider, mode, status, elapsed_us }: FinishedRun): void {
+    const labels = { job_name, provider: provider ?? "", mode, status };
+    this.#runs.inc(labels);
+    this.#runSeconds.observe(labels, Number(elapsed_us ?? 0n) / 1_000_000);
   }
 
   /** Whether the last rendering worked; `none` before the first. */

@@ -20,7 +20,7 @@ const DATASETS: Readonly<Record<string, DatasetShape>> = {
   "0006-signals.sql": signals,
 };
 /** Migrations that no definition speaks of. */
-const OTHERS = ["0007-freshness.sql"];
+const OTHERS = ["0007-freshness.sql", "0008-runs.sql"];
 
 let migrated: TestDatabase;
 let derived: TestDatabase;

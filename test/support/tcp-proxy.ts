@@ -1,4 +1,4 @@
-/** A TCP proxy in front of a database, for tests that take the database away and bring it back. */
+/** A TCP proxy in front of a database, for tests that take the database away or lose an answer of it. */
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 
@@ -7,6 +7,10 @@ export interface DatabaseProxy {
   readonly url: string;
   /** Breaks every connection and refuses new ones. */
   cut(): void;
+  /** Breaks the connection on which such a statement comes, once the database has committed and before it says so. */
+  loseAnswerTo(statement: string): void;
+  /** How many answers were lost. */
+  readonly lost: number;
   close(): Promise<void>;
 }
 
@@ -16,6 +20,8 @@ export async function startDatabaseProxy(databaseUrl: string): Promise<DatabaseP
   const port = given.port === "" ? 5432 : Number(given.port);
   const sockets = new Set<Socket>();
   let isCut = false;
+  let wanted: string | undefined;
+  let lost = 0;
   const server = createServer((near) => {
     if (isCut) {
       near.destroy();
@@ -30,6 +36,19 @@ export async function startDatabaseProxy(databaseUrl: string): Promise<DatabaseP
       from.on("error", () => to.destroy()).on("close", () => to.destroy());
       from.pipe(to);
     }
+    near.on("data", (sent: Buffer) => {
+      if (wanted === undefined || !sent.includes(wanted)) return;
+      wanted = undefined;
+      far.unpipe(near);
+      let withheld = "";
+      far.on("data", (answer: Buffer) => {
+        withheld += answer.toString("latin1");
+        if (!withheld.includes("COMMIT\0")) return;
+        lost++;
+        near.destroy();
+      });
+      far.resume(); // To stop piping is to pause.
+    });
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -43,6 +62,12 @@ export async function startDatabaseProxy(databaseUrl: string): Promise<DatabaseP
   return {
     url: url.href,
     cut,
+    loseAnswerTo: (statement) => {
+      wanted = statement;
+    },
+    get lost() {
+      return lost;
+    },
     close: async () => {
       cut();
       server.close();

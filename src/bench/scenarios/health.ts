@@ -1,9 +1,10 @@
 /** Requests for `/health` that one process of the service answers, with its database and without. */
 import { rm } from "node:fs/promises";
 import { makeTemporaryFolder } from "../bench-database.ts";
+import { hasCommand } from "../command-process.ts";
 import { goOn } from "../measure.ts";
 import type { BenchContext, Figure, Scenario, ScenarioReport } from "../scenario.ts";
-import { hasCommand, startServiceProcess } from "../service-process.ts";
+import { startServiceProcess } from "../service-process.ts";
 
 const CONNECTIONS = 20;
 const SECONDS = 5;
@@ -11,7 +12,7 @@ const TARGET_REQUESTS_PER_S = 20_000;
 /** Nothing listens on port 1. */
 const CLOSED = "postgresql://nobody:nothing@127.0.0.1:1/none";
 
-type Autocannon = typeof import("autocannon")["default"];
+type Autocannon = typeof import("autocannon");
 
 export const health: Scenario = {
   name: "health",

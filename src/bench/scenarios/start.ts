@@ -2,9 +2,10 @@
 import { rm } from "node:fs/promises";
 import { setTimeout as wait } from "node:timers/promises";
 import { makeTemporaryFolder } from "../bench-database.ts";
+import { hasCommand } from "../command-process.ts";
 import { goOn, median, spread } from "../measure.ts";
 import { type BenchContext, type Figure, REPETITIONS, type Scenario } from "../scenario.ts";
-import { hasCommand, startServiceProcess } from "../service-process.ts";
+import { startServiceProcess } from "../service-process.ts";
 
 /** A service that has checked its health a few times is idle. */
 const IDLE_AFTER_MS = 2_500;

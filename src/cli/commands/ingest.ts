@@ -1,6 +1,6 @@
 /** `mds ingest DATASET FILE...`: loads CSV and NDJSON files, whatever their columns are called. */
 import { Argument, type Command, Option } from "commander";
-import { MAX_BATCH_ROWS } from "../../client/upsert.ts";
+import { DEFAULT_BATCH_ROWS, MAX_BATCH_ROWS } from "../../client/upsert.ts";
 import { RowBatch } from "../../datasets/derive/row-batch.ts";
 import { DATASET_NAMES, type DatasetName, datasetNamed } from "../../datasets/registry.ts";
 import { type TimeZone, timeZone } from "../../datasets/values/time-zone.ts";
@@ -24,6 +24,11 @@ interface IngestFlags extends LoadFlags {
   readonly upperCase?: boolean;
 }
 
+const NOTES = `
+A bad line costs itself alone. A file that cannot be read to its end is told of, and the next one is loaded. Loading a
+file again changes nothing about the rows that are stored already. Ctrl-C writes what was read, says how much that is,
+and ends with 130.`;
+
 export function ingest(command: Command, shell: Shell): void {
   const formats = [...TEXT_FORMATS, ...NAMED_FORMATS.map(({ name }) => name)];
   command
@@ -43,6 +48,7 @@ export function ingest(command: Command, shell: Shell): void {
     const options = ingestOptions(name, flags);
     return loadFiles(shell, { verb: "ingest", dataset: name, names: files, options }, flags);
   });
+  command.addHelpText("after", NOTES);
   addExamples(
     command,
     "npx mds ingest bars bars.csv --set vendor=coinbase --set timeframe=1m",
@@ -56,7 +62,11 @@ export function ingest(command: Command, shell: Shell): void {
 export function addLoadFlags(command: Command): Command {
   command
     .option("--rejects <file>", "write every rejected line there, with its number and the reason")
-    .option("--batch-rows <rows>", "rows a transaction; 5000 unless given", wholeNumber(1, MAX_BATCH_ROWS))
+    .option(
+      "--batch-rows <rows>",
+      `rows a transaction; ${DEFAULT_BATCH_ROWS} unless given`,
+      wholeNumber(1, MAX_BATCH_ROWS),
+    )
     .option("--dry-run", "read and check everything, write nothing; needs no database");
   return addJsonFlag(addTenantFlags(command));
 }

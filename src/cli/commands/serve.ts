@@ -2,7 +2,6 @@
  * `mds serve`: the service, on the database that is set or else on an embedded one. Logs JSON lines on stdout; on
  * stderr it says once, when it is ready, where everything is.
  */
-import { resolve } from "node:path";
 import type { Command } from "commander";
 import { chooseDatabaseUrl } from "../../config/choose-database-url.ts";
 import type { LoadedConfig } from "../../config/load.ts";
@@ -88,7 +87,7 @@ async function serveEmbedded(output: Output, config: LoadedConfig, log: Logger):
       log,
       metrics: new StoreMetrics(),
       onReady: (listening) => {
-        tellReady(output, listening, `${resolve(config.values.dataDir)} (an embedded PostgreSQL, for this machine)`);
+        tellReady(output, listening, `${database.folder} (an embedded PostgreSQL, for this machine)`);
       },
     });
     stoppedAt = performance.now();

@@ -28,8 +28,8 @@ export function createValueBuffer(column: ValueColumn, capacity: number): ValueB
 /** Where a row's field goes: a dimension, the time, or a value, by its place. */
 type Slot = { readonly kind: "dimension" | "time" | "value"; readonly at: number };
 
-/** Joins dimensions to a key; it cannot occur in a valid dimension. */
-const SEPARATOR = "\u0000";
+/** Places of series by their dimensions, one level each: quicker to walk than a key is to join where every row changes series. */
+type SeriesTree = Map<string, SeriesTree | number>;
 
 export class RowBatch {
   readonly dataset: DatasetShape;
@@ -48,7 +48,7 @@ export class RowBatch {
   #size = 0;
   readonly #zone: TimeZone | undefined;
   readonly #slots: ReadonlyMap<string, Slot>;
-  readonly #seriesByKey = new Map<string, number>();
+  readonly #seriesTree: SeriesTree = new Map();
   readonly #dimensions: string[];
   /** The text from which each of `#dimensions` was read: neighbouring rows mostly bring the same. */
   readonly #raw: unknown[];
@@ -91,7 +91,7 @@ export class RowBatch {
   clear(): void {
     this.#size = 0;
     this.series.length = 0;
-    this.#seriesByKey.clear();
+    this.#seriesTree.clear();
     this.#lastSeries = -1;
   }
 
@@ -187,16 +187,27 @@ export class RowBatch {
 
   #seriesPlace(): number {
     if (this.#lastSeries >= 0) return this.#lastSeries;
-    const key = this.#dimensions.join(SEPARATOR);
-    let place = this.#seriesByKey.get(key);
+    const last = this.#dimensions.length - 1;
+    let level = this.#seriesTree;
+    for (let at = 0; at < last; at++) level = branch(level, this.#dimensions[at]!);
+    let place = level.get(this.#dimensions[last]!) as number | undefined;
     if (place === undefined) {
       place = this.series.length;
       this.series.push([...this.#dimensions]);
-      this.#seriesByKey.set(key, place);
+      level.set(this.#dimensions[last]!, place);
     }
     this.#lastSeries = place;
     return place;
   }
+}
+
+function branch(level: SeriesTree, name: string): SeriesTree {
+  let next = level.get(name);
+  if (typeof next !== "object") {
+    next = new Map();
+    level.set(name, next);
+  }
+  return next;
 }
 
 function slotsOf(dataset: DatasetShape): Map<string, Slot> {

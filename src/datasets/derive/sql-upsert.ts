@@ -5,9 +5,19 @@
  */
 import type { DatasetShape, ValueColumn } from "../dataset.ts";
 
+/** A look-up by key costs as much as reading about so many rows in a row. */
+const SCATTERED = 4;
+/**
+ * Leaves the planner one way: the key's index, and a hash of what was found. Statistics of a partition that was empty
+ * a minute ago, or a plan kept from then, make a scan of all of it look cheap. A plan of its own for each call knows the
+ * batch's times, hence its few partitions among hundreds. Compiling costs more than any of these statements.
+ */
+const PLAN_SETTINGS = `set plan_cache_mode = force_custom_plan set jit = off
+set enable_seqscan = off set enable_bitmapscan = off set enable_nestloop = off set enable_mergejoin = off`;
+
 /** `create function mds.upsert_<dataset>`. */
 export function upsertFunctionSql(dataset: DatasetShape): string {
-  const { name, values } = dataset;
+  const { name, time, values } = dataset;
   const keys = keyColumns(dataset);
   const columns = [...keys, ...values.map((v) => v.name)];
   const arrays = [
@@ -17,35 +27,51 @@ export function upsertFunctionSql(dataset: DatasetShape): string {
     ...values.map((v) => `${v.name}_values ${arrayType(v)}`),
   ];
   const afterConflict = values.map((v) => absentKeeps(v, "excluded"));
-  return `-- One batch: parallel arrays, every key at most once. A value column whose array is null is absent and keeps what is
+  return `-- One batch: parallel arrays in key order, every key once. A value column whose array is null is absent and keeps what is
 -- stored. Rows that the absent columns make impossible come back in "rejected" (1-based positions with their reasons);
 -- then nothing was written and the caller sends the others again.
 create function mds.upsert_${name}(
   ${arrays.join(",\n  ")},
   out inserted int8, out updated int8, out unchanged int8, out rejected int4[], out reasons text[]
 )
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+${PLAN_SETTINGS} as $$
 declare
   tenant uuid := store.require_tenant();
   size int4 := cardinality(series_ids);
   ids int4[] := array(select distinct i from unnest(series_ids) i);
   first_time timestamptz;
   last_time timestamptz;
+  nearby int8;
+  by_key boolean;
 begin
-  if exists (
-    select from unnest(ids) i
-    left join store.${name}_series s on s.series_id = i and s.tenant_id = tenant
-    where s.series_id is null
+  if cardinality(ids) > (
+    select count(*) from store.${name}_series s where s.series_id = any (ids) and s.tenant_id = tenant
   ) then
     raise exception 'A series of this batch does not exist.' using errcode = 'MD001';
   end if;
   select min(t), max(t) into first_time, last_time from unnest(times) t;
+  -- Stored rows between the batch's first key and its last: none in new ground; few in a replay; many where the batch is
+  -- scattered over a long history, and then its keys are looked up one by one.
+  select count(*) into nearby
+  from (
+    select from store.${name}_data s
+    where s.series_id = any (ids) and s.${time.name} between first_time and last_time
+      and (s.series_id, s.${time.name}) between (series_ids[1], times[1]) and (series_ids[size], times[size])
+    limit ${SCATTERED} * size + 1
+  ) s;
+  by_key := nearby > ${SCATTERED} * size;
 ${scaleSql(dataset)}${rejectionSql(dataset)}  for attempt in 1..2 loop
-    select count(*) filter (where d.series_id is null), count(*) filter (where d.series_id is not null)
-    into inserted, updated
-    from ${incoming(dataset)} n
-    ${storedJoin(dataset)}
-    where ${differs(dataset)};
+    if nearby = 0 then
+      inserted := size;
+      updated := 0;
+    else
+      select count(*) filter (where d.series_id is null), count(*) filter (where d.series_id is not null)
+      into inserted, updated
+      from ${incoming(dataset)} n
+      ${storedJoin(dataset)}
+      where ${differs(dataset)};
+    end if;
     exit when inserted + updated = 0;
     if inserted = size and attempt = 1 then
       begin
@@ -55,7 +81,9 @@ ${scaleSql(dataset)}${rejectionSql(dataset)}  for attempt in 1..2 loop
         order by ${keys.map((key) => `n.${key}`).join(", ")};
         exit;
       exception when unique_violation then
-        continue; -- Another session wrote one of these keys in this moment: look again.
+        nearby := size; -- Another session wrote one of these keys in this moment: look again.
+        by_key := true;
+        continue;
       end;
     end if;
     insert into store.${name}_data as d (${columns.join(", ")})
@@ -96,13 +124,24 @@ function incoming({ time, values, contentKey }: DatasetShape, more = ""): string
     )`;
 }
 
+/** The stored rows of the batch's keys, in one of two ways; the one not taken costs nothing. */
 function storedJoin(dataset: DatasetShape): string {
-  const { name, time } = dataset;
-  const same = keyColumns(dataset).map((key) => `d.${key} = n.${key}`);
+  const { name, time, contentKey } = dataset;
+  const keys = keyColumns(dataset);
+  const same = (left: string, right: string): string =>
+    keys.map((key) => `${left}.${key} = ${right}.${key}`).join(" and ");
+  const arrays = ["series_ids", "times", ...(contentKey ? ["content_keys"] : [])];
+  const bounds = `s.${time.name} between first_time and last_time`;
   return `left join (
       select * from store.${name}_data s
-      where s.series_id = any (ids) and s.${time.name} between first_time and last_time
-    ) d on ${same.join(" and ")}`;
+      where not by_key and s.series_id = any (ids) and ${bounds}
+      union all
+      select s.* from unnest(${arrays.join(", ")}) as k (${keys.join(", ")})
+      cross join lateral (
+        select * from store.${name}_data s where ${same("s", "k")} and ${bounds} limit 1
+      ) s
+      where by_key
+    ) d on ${same("d", "n")}`;
 }
 
 function differs(dataset: DatasetShape): string {

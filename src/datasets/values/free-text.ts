@@ -1,6 +1,7 @@
 /** Text that is a value and not a key: kept as it is, blanks and line breaks included. */
 import type { Rejection } from "../dataset.ts";
 import { showValue } from "./show-value.ts";
+import { isLongerThan } from "./text.ts";
 
 /** @returns The text itself, or a rejection: `text_invalid`, `nul_in_text`, `text_too_long`. */
 export function parseFreeText(column: string, value: unknown, maxCharacters: number): string | Rejection {
@@ -9,8 +10,7 @@ export function parseFreeText(column: string, value: unknown, maxCharacters: num
   if (!value.isWellFormed()) {
     return rejected("text_invalid", column, value, "which is not valid Unicode (half of a surrogate pair)");
   }
-  // A character takes one or two code units: the cheap test is enough for nearly all.
-  if (value.length > maxCharacters && [...value].length > maxCharacters) {
+  if (isLongerThan(value, maxCharacters)) {
     return rejected("text_too_long", column, value, `which is longer than ${maxCharacters} characters`);
   }
   return value;

@@ -37,7 +37,7 @@ function parseUnusual(column: string, text: string): string | Rejection {
   if (text.includes("\0")) return rejected("nul_in_text", column, text, "which contains a NUL character");
   const trimmed = text.trim();
   if (trimmed === "") return rejected("text_empty", column, text, "which is empty");
-  if (isTooLong(trimmed)) {
+  if (isLongerThan(trimmed, MAX_TEXT_CHARACTERS)) {
     return rejected("text_too_long", column, text, `which is longer than ${MAX_TEXT_CHARACTERS} characters`);
   }
   if (CONTROL.test(trimmed)) return rejected("text_invalid", column, text, "which contains a control character");
@@ -47,13 +47,14 @@ function parseUnusual(column: string, text: string): string | Rejection {
   return trimmed;
 }
 
-function isTooLong(text: string): boolean {
+/** Whether a text has more characters (code points) than that. */
+export function isLongerThan(text: string, maxCharacters: number): boolean {
   // A character takes one or two code units, so only lengths in between need counting.
-  if (text.length <= MAX_TEXT_CHARACTERS) return false;
-  if (text.length > 2 * MAX_TEXT_CHARACTERS) return true;
+  if (text.length <= maxCharacters) return false;
+  if (text.length > 2 * maxCharacters) return true;
   let characters = 0;
   for (const _ of text) characters++;
-  return characters > MAX_TEXT_CHARACTERS;
+  return characters > maxCharacters;
 }
 
 function notText(column: string, value: unknown): Rejection {

@@ -1,0 +1,65 @@
+/** The `mds` command as a process of its own: found, run to its end, its memory watched. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { StoreError } from "../errors/store-error.ts";
+import { goOn } from "./measure.ts";
+
+/** The command of this package. */
+export const COMMAND = fileURLToPath(new URL("../../bin/mds.js", import.meta.url));
+/** The system keeps the peak itself; the last look must only come before the process is gone. */
+const LOOK_INTERVAL_MS = 20;
+
+/** Whether the command is there to be run. */
+export function hasCommand(): boolean {
+  return existsSync(COMMAND);
+}
+
+/** A figure out of what Linux tells of a process, in bytes; null where the system or the process is another one. */
+export async function memoryOf(pid: number | undefined, figure: "VmRSS" | "VmHWM"): Promise<number | null> {
+  const status = await readFile(`/proc/${pid}/status`, "latin1").catch(() => "");
+  const kilobytes = new RegExp(`${figure}:\\s+(\\d+) kB`).exec(status)?.[1];
+  return kilobytes === undefined ? null : Number(kilobytes) * 1_024;
+}
+
+/**
+ * Runs the command; `environment` is all of its environment.
+ *
+ * @throws StoreError `internal` when it does not end with 0, `aborted`.
+ */
+export async function runCommand(
+  args: readonly string[],
+  folder: string,
+  environment: Readonly<Record<string, string>>,
+  signal: AbortSignal,
+): Promise<{ readonly ms: number; readonly peakBytes: number | null }> {
+  goOn(signal);
+  const startedAt = performance.now();
+  const child = spawn(process.execPath, [COMMAND, ...args], {
+    cwd: folder,
+    env: environment,
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+  let said = "";
+  child.stderr.on("data", (chunk: Buffer) => {
+    said = `${said}${chunk.toString()}`.slice(-1_000);
+  });
+  let peakBytes: number | null = null;
+  const look = async (): Promise<void> => {
+    peakBytes = (await memoryOf(child.pid, "VmHWM")) ?? peakBytes;
+  };
+  const looking = setInterval(() => void look(), LOOK_INTERVAL_MS);
+  const stop = (): boolean => child.kill("SIGTERM");
+  signal.addEventListener("abort", stop, { once: true });
+  try {
+    const [code] = (await once(child, "exit")) as [number | null];
+    goOn(signal);
+    if (code !== 0) throw new StoreError("internal", `\`mds ${args.join(" ")}\` ended with ${code}: ${said.trim()}`);
+    return { ms: performance.now() - startedAt, peakBytes };
+  } finally {
+    clearInterval(looking);
+    signal.removeEventListener("abort", stop);
+  }
+}
