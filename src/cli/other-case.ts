@@ -4,6 +4,16 @@ import type { AnyDatasetClient } from "../client/dataset-client.ts";
 /** Names shown of those that were found. */
 const MAX_SHOWN = 10;
 
+/** What people are told when no row matched. */
+export async function nothingFound(
+  client: AnyDatasetClient,
+  wanted: Readonly<Record<string, readonly string[]>>,
+  signal: AbortSignal,
+): Promise<string> {
+  const hint = await otherCaseHint(client, wanted, signal);
+  return [`No ${client.dataset.name} match.`, ...(hint ? [hint] : [])].join(" ");
+}
+
 type Names = Readonly<Record<string, string>>;
 
 /** One sentence naming what exists in another case; undefined when there is nothing such. */

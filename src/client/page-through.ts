@@ -11,7 +11,7 @@ import type { Window } from "./window.ts";
 /** Rows a page at most: about a megabyte, and few enough that the first ones come at once. */
 export const PAGE_ROWS = 10_000;
 /** Rows with texts may have a megabyte each, so the first page of a dataset with texts is small. */
-const FIRST_PAGE_ROWS_WITH_TEXTS = 500;
+const FIRST_PAGE_ROWS_WITH_TEXTS = 100;
 /** What a page may grow to, as far as the page before tells. */
 const PAGE_BYTES = 4 * 1_048_576;
 /** How much larger than the page before a page may be. */

@@ -12,6 +12,7 @@ import {
   type ReadOptions,
   type ReadTarget,
   type Series,
+  seriesPages,
   type WindowQuery,
   windowOf,
 } from "./window.ts";
@@ -44,18 +45,26 @@ export async function* readPages<S extends DatasetShape>(
   options: PageReadOptions = {},
 ): AsyncGenerator<RowPage> {
   const window = windowOf(target.dataset, query);
-  const found = await findSeries(target, query, options);
-  const series = new Map(found.map((one) => [one.id, one.dimensions]));
   const page = createColumnPage(target.dataset, PAGE_ROWS);
-  const session = options.session ?? (await openReadSession(target.scope, options.signal));
   const emptyPage = (): ColumnPage => {
     page.length = 0;
     return page;
   };
+  let wanted = window.limit;
+  let session = options.session;
   try {
-    for await (const rows of pageThrough(target.dataset, session, found, window, emptyPage)) yield { rows, series };
+    for await (const found of seriesPages(target, query, options)) {
+      session ??= await openReadSession(target.scope, options.signal);
+      const series = new Map(found.map((one) => [one.id, one.dimensions]));
+      const some = { ...window, limit: wanted };
+      for await (const rows of pageThrough(target.dataset, session, found, some, emptyPage)) {
+        wanted -= rows.length;
+        yield { rows, series };
+      }
+      if (wanted <= 0) return;
+    }
   } finally {
-    if (session !== options.session) await session.close();
+    if (session !== options.session) await session?.close();
   }
 }
 

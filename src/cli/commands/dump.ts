@@ -18,6 +18,7 @@ import { TEXT_FORMATS, type TextFormat } from "../../files/text-form.ts";
 import { youngHeapBound } from "../bound-young-heap.ts";
 import { withStore } from "../connect.ts";
 import { addExamples, addJsonFlag, addTenantFlags, type TenantFlags } from "../flags.ts";
+import { nothingFound } from "../other-case.ts";
 import { PROGRESS_INTERVAL_MS } from "../output.ts";
 import type { Shell } from "../shell.ts";
 import { addWindowFlags, queryOf, type WindowFlags, windowFilter } from "../window-flags.ts";
@@ -73,8 +74,11 @@ async function run(shell: Shell, names: readonly DatasetName[], template: string
     const snapshot = await store.snapshot(signal);
     try {
       const dumping = new Dumping(shell, snapshot, signal);
-      if (toOutput) await dumping.toOutput(plans[0]!, flags.format ?? "ndjson");
-      else await dumping.toFiles(plans, flags.json ?? false);
+      const rows = toOutput
+        ? await dumping.toOutput(plans[0]!, flags.format ?? "ndjson")
+        : await dumping.toFiles(plans, flags.json ?? false);
+      if (rows > 0 || names.length > 1) return;
+      shell.output.note(await nothingFound(store.dataset(names[0]!), filter.dimensions, signal));
     } finally {
       await snapshot.close();
     }
@@ -103,7 +107,7 @@ class Dumping {
     this.#signal = signal;
   }
 
-  async toFiles(plans: readonly DumpPlan[], json: boolean): Promise<void> {
+  async toFiles(plans: readonly DumpPlan[], json: boolean): Promise<number> {
     const { output } = this.#shell;
     let files: DumpedFile[];
     try {
@@ -120,9 +124,10 @@ class Dumping {
     const count = files.length === 1 ? "1 file" : `${files.length} files`;
     output.note(`Dumped ${this.#rate(rows, elapsedMs)} to ${count}.`);
     if (json) await output.json({ files, rows, elapsed_ms: Math.round(elapsedMs) });
+    return rows;
   }
 
-  async toOutput(plan: DumpPlan, format: TextFormat): Promise<void> {
+  async toOutput(plan: DumpPlan, format: TextFormat): Promise<number> {
     const { output } = this.#shell;
     let rows = 0;
     const count = (more: number): void => {
@@ -131,9 +136,10 @@ class Dumping {
     };
     for await (const bytes of dumpBytes(this.#source, { ...plan, format }, count, this.#signal)) {
       await output.data(bytes);
-      if (output.readerIsGone) return;
+      if (output.readerIsGone) return rows;
     }
     output.note(`Dumped ${this.#rate(rows, performance.now() - this.#startedAt)}.`);
+    return rows;
   }
 
   readonly #progress = (rows: number): void => {

@@ -5,7 +5,7 @@ import { DATASET_NAMES, type DatasetName } from "../../datasets/registry.ts";
 import type { DumpFilter } from "../../files/dump-name.ts";
 import { withStore } from "../connect.ts";
 import { addExamples, addJsonFlag, addTenantFlags, type TenantFlags, wholeNumber } from "../flags.ts";
-import { otherCaseHint } from "../other-case.ts";
+import { nothingFound } from "../other-case.ts";
 import { ROW_FORMATS, type RowFormatName, rowFormat } from "../row-formats.ts";
 import type { Shell } from "../shell.ts";
 import { addWindowFlags, queryOf, type WindowFlags, windowFilter } from "../window-flags.ts";
@@ -54,7 +54,5 @@ async function print(
     if (shell.output.readerIsGone) return;
   }
   await shell.output.data(format.end());
-  if (count > 0) return;
-  const hint = await otherCaseHint(client, filter.dimensions, signal);
-  shell.output.note([`No ${dataset.name} match.`, ...(hint ? [hint] : [])].join(" "));
+  if (count === 0) shell.output.note(await nothingFound(client, filter.dimensions, signal));
 }
