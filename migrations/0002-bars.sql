@@ -86,9 +86,9 @@ begin
   );
 end $$;
 
--- The tenant's series; a null array means any.
+-- The tenant's series, from behind one of them where it is given; a null array means any.
 create function mds.find_bars_series(
-  vendor_values text[], symbol_values text[], timeframe_values text[], ignore_case boolean, max_series int4
+  vendor_values text[], symbol_values text[], timeframe_values text[], ignore_case boolean, max_series int4, after_series int4 default null
 )
 returns table (series_id int4, vendor text, symbol text, timeframe text)
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
@@ -101,6 +101,9 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
       or (ignore_case and lower(s.symbol) = any (select lower(g) from unnest(symbol_values) as g)))
     and (timeframe_values is null or s.timeframe = any (timeframe_values)
       or (ignore_case and lower(s.timeframe) = any (select lower(g) from unnest(timeframe_values) as g)))
+    and (after_series is null or (s.vendor collate "C", s.symbol collate "C", s.timeframe collate "C") > (
+      select a.vendor, a.symbol, a.timeframe from store.bars_series a
+      where a.series_id = after_series and a.tenant_id = (select store.current_tenant())))
   order by s.vendor collate "C", s.symbol collate "C", s.timeframe collate "C"
   limit max_series
 $$;
@@ -439,7 +442,7 @@ drop function store.bar_end(timestamptz, text);
 drop view mds.bars_ohlcv;
 drop function mds.read_bars(int4[], timestamptz, timestamptz, boolean, int4);
 drop function mds.upsert_bars(int4[], timestamptz[], float8[], float8[], float8[], float8[], float8[], int8[], float8[]);
-drop function mds.find_bars_series(text[], text[], text[], boolean, int4);
+drop function mds.find_bars_series(text[], text[], text[], boolean, int4, int4);
 drop function mds.ensure_bars_series(text[], text[], text[]);
 drop view mds.bars;
 drop function store.own_bars_series();

@@ -105,9 +105,9 @@ begin
   );
 end $$;
 
--- The tenant's series; a null array means any.
+-- The tenant's series, from behind one of them where it is given; a null array means any.
 create function mds.find_options_series(
-  vendor_values text[], symbol_values text[], expiry_values text[], option_type_values text[], strike_values text[], ignore_case boolean, max_series int4
+  vendor_values text[], symbol_values text[], expiry_values text[], option_type_values text[], strike_values text[], ignore_case boolean, max_series int4, after_series int4 default null
 )
 returns table (series_id int4, vendor text, symbol text, expiry text, option_type text, strike text)
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
@@ -121,6 +121,9 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
     and (expiry_values is null or s.expiry = any (expiry_values::date[]))
     and (option_type_values is null or s.option_type = any (option_type_values))
     and (strike_values is null or s.strike = any (strike_values::numeric[]))
+    and (after_series is null or (s.vendor collate "C", s.symbol collate "C", s.expiry, s.option_type collate "C", s.strike) > (
+      select a.vendor, a.symbol, a.expiry, a.option_type, a.strike from store.options_series a
+      where a.series_id = after_series and a.tenant_id = (select store.current_tenant())))
   order by s.vendor collate "C", s.symbol collate "C", s.expiry, s.option_type collate "C", s.strike
   limit max_series
 $$;
@@ -408,7 +411,7 @@ grant execute on function mds.read_option_chain to mds_app, mds_reader;
 drop function mds.read_option_chain(text[], text, timestamptz);
 drop function mds.read_options(int4[], timestamptz, timestamptz, boolean, int4);
 drop function mds.upsert_options(int4[], timestamptz[], float8[], float8[], float8[], float8[], float8[], float8[], float8[], float8[], float8[], float8[], int8[], int8[]);
-drop function mds.find_options_series(text[], text[], text[], text[], text[], boolean, int4);
+drop function mds.find_options_series(text[], text[], text[], text[], text[], boolean, int4, int4);
 drop function mds.ensure_options_series(text[], text[], text[], text[], text[]);
 drop view mds.options_snap;
 drop function store.own_options_series();

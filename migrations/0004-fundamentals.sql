@@ -75,9 +75,9 @@ begin
   );
 end $$;
 
--- The tenant's series; a null array means any.
+-- The tenant's series, from behind one of them where it is given; a null array means any.
 create function mds.find_fundamentals_series(
-  vendor_values text[], symbol_values text[], ignore_case boolean, max_series int4
+  vendor_values text[], symbol_values text[], ignore_case boolean, max_series int4, after_series int4 default null
 )
 returns table (series_id int4, vendor text, symbol text)
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
@@ -88,6 +88,9 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
       or (ignore_case and lower(s.vendor) = any (select lower(g) from unnest(vendor_values) as g)))
     and (symbol_values is null or s.symbol = any (symbol_values)
       or (ignore_case and lower(s.symbol) = any (select lower(g) from unnest(symbol_values) as g)))
+    and (after_series is null or (s.vendor collate "C", s.symbol collate "C") > (
+      select a.vendor, a.symbol from store.fundamentals_series a
+      where a.series_id = after_series and a.tenant_id = (select store.current_tenant())))
   order by s.vendor collate "C", s.symbol collate "C"
   limit max_series
 $$;
@@ -289,7 +292,7 @@ grant select on mds.fundamentals to mds_app, mds_reader;
 -- migrate:down
 drop function mds.read_fundamentals(int4[], timestamptz, timestamptz, boolean, int4);
 drop function mds.upsert_fundamentals(int4[], timestamptz[], numeric[], numeric[], numeric[], numeric[], jsonb[]);
-drop function mds.find_fundamentals_series(text[], text[], boolean, int4);
+drop function mds.find_fundamentals_series(text[], text[], boolean, int4, int4);
 drop function mds.ensure_fundamentals_series(text[], text[]);
 drop view mds.fundamentals;
 drop function store.own_fundamentals_series();

@@ -75,9 +75,9 @@ begin
   );
 end $$;
 
--- The tenant's series; a null array means any.
+-- The tenant's series, from behind one of them where it is given; a null array means any.
 create function mds.find_news_series(
-  vendor_values text[], ignore_case boolean, max_series int4
+  vendor_values text[], ignore_case boolean, max_series int4, after_series int4 default null
 )
 returns table (series_id int4, vendor text)
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
@@ -86,6 +86,9 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   where s.tenant_id = (select store.current_tenant())
     and (vendor_values is null or s.vendor = any (vendor_values)
       or (ignore_case and lower(s.vendor) = any (select lower(g) from unnest(vendor_values) as g)))
+    and (after_series is null or (s.vendor collate "C") > (
+      select a.vendor from store.news_series a
+      where a.series_id = after_series and a.tenant_id = (select store.current_tenant())))
   order by s.vendor collate "C"
   limit max_series
 $$;
@@ -287,7 +290,7 @@ grant select on mds.news to mds_app, mds_reader;
 -- migrate:down
 drop function mds.read_news(int4[], timestamptz, timestamptz, bytea, boolean, int4);
 drop function mds.upsert_news(int4[], timestamptz[], bytea[], text[], text[], text[], float8[], jsonb[]);
-drop function mds.find_news_series(text[], boolean, int4);
+drop function mds.find_news_series(text[], boolean, int4, int4);
 drop function mds.ensure_news_series(text[]);
 drop view mds.news;
 drop function store.own_news_series();

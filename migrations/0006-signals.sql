@@ -72,9 +72,9 @@ begin
   );
 end $$;
 
--- The tenant's series; a null array means any.
+-- The tenant's series, from behind one of them where it is given; a null array means any.
 create function mds.find_signals_series(
-  vendor_values text[], symbol_values text[], name_values text[], ignore_case boolean, max_series int4
+  vendor_values text[], symbol_values text[], name_values text[], ignore_case boolean, max_series int4, after_series int4 default null
 )
 returns table (series_id int4, vendor text, symbol text, name text)
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
@@ -87,6 +87,9 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
       or (ignore_case and lower(s.symbol) = any (select lower(g) from unnest(symbol_values) as g)))
     and (name_values is null or s.name = any (name_values)
       or (ignore_case and lower(s.name) = any (select lower(g) from unnest(name_values) as g)))
+    and (after_series is null or (s.vendor collate "C", s.symbol collate "C", s.name collate "C") > (
+      select a.vendor, a.symbol, a.name from store.signals_series a
+      where a.series_id = after_series and a.tenant_id = (select store.current_tenant())))
   order by s.vendor collate "C", s.symbol collate "C", s.name collate "C"
   limit max_series
 $$;
@@ -350,7 +353,7 @@ drop function mds.summarize_signals(text[], text[], text[], timestamptz, timesta
 drop function mds.read_latest_signals(text[], text[], text[]);
 drop function mds.read_signals(int4[], timestamptz, timestamptz, boolean, int4);
 drop function mds.upsert_signals(int4[], timestamptz[], float8[], float8[], jsonb[]);
-drop function mds.find_signals_series(text[], text[], text[], boolean, int4);
+drop function mds.find_signals_series(text[], text[], text[], boolean, int4, int4);
 drop function mds.ensure_signals_series(text[], text[], text[]);
 drop view mds.signals;
 drop function store.own_signals_series();

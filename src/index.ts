@@ -1,8 +1,8 @@
 /** The public names of market-data-store. Nothing else is a promise. */
 export type { BarsClient } from "./client/bars-client.ts";
-export type { BatchWriter, BatchWriterOptions, DatasetName, WriterCounts } from "./client/batch-writer.ts";
+export type { BatchWriter, BatchWriterOptions, WriterCounts } from "./client/batch-writer.ts";
 export { configFingerprint } from "./client/config-fingerprint.ts";
-export type { DatasetClient } from "./client/dataset-client.ts";
+export type { AnyDatasetClient, DatasetClient } from "./client/dataset-client.ts";
 export type { JobRun, JobRunDetail, RunMode, RunStatus, RunSummary } from "./client/job-run.ts";
 export type {
   ChainQuery,
@@ -20,13 +20,14 @@ export type { PruneOptions, RunFilter, Runs } from "./client/runs.ts";
 export type { SignalsClient } from "./client/signals-client.ts";
 export type { StoreSnapshot } from "./client/snapshot.ts";
 export type { RowRejection, RowSource, UpsertOptions, UpsertResult } from "./client/upsert.ts";
-export type { Choice, ReadOptions, Series, WindowQuery } from "./client/window.ts";
+export type { AnyWindowQuery, Choice, ReadOptions, Series, WindowQuery } from "./client/window.ts";
 export { type Bar, type BarInput, bars } from "./datasets/bars.ts";
 export type { DatasetShape, InputRow, JsonObject, StoredRow, TimeInput } from "./datasets/dataset.ts";
 export { datasetJsonSchema } from "./datasets/derive/json-schema.ts";
 export { type Fundamentals, type FundamentalsInput, fundamentals } from "./datasets/fundamentals.ts";
 export { type NewsInput, type NewsItem, news } from "./datasets/news.ts";
 export { type OptionInput, type OptionSnapshot, options } from "./datasets/options.ts";
+export { DATASETS, type DatasetName } from "./datasets/registry.ts";
 export { type Signal, type SignalInput, signals } from "./datasets/signals.ts";
 export { formatTime } from "./datasets/values/time.ts";
 export { type TimeZone, timeZone } from "./datasets/values/time-zone.ts";

@@ -31,6 +31,16 @@ export function addExamples(command: Command, ...examples: readonly string[]): C
   return command.addHelpText("after", `\nExamples:\n${examples.map((example) => `  ${example}`).join("\n")}\n`);
 }
 
+/** The flag of a column: --open-price of open_price. */
+export function flagOf(column: string): string {
+  return `--${column.replaceAll("_", "-")}`;
+}
+
+/** Under which name commander gives the value of a column's flag. */
+export function optionKeyOf(column: string): string {
+  return column.replaceAll(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
+}
+
 /** Reads a whole number within bounds. */
 export function wholeNumber(min: number, max: number): (text: string) => number {
   return (text) => {

@@ -5,6 +5,8 @@
 import { hideSecrets } from "../errors/hide-secrets.ts";
 import { messageOf, StoreError } from "../errors/store-error.ts";
 
+/** A progress line is written anew this often: fast enough to look alive. */
+export const PROGRESS_INTERVAL_MS = 100;
 const CLEAR_LINE = "\r\u001b[K";
 const DEFAULT_COLUMNS = 80;
 
@@ -36,8 +38,8 @@ export class Output {
    * Writes data as it is; resolves when it is on its way, so that a slow reader slows down the writer.
    * @throws StoreError `file_unwritable`, for example when a disk is full.
    */
-  async data(text: string): Promise<void> {
-    if (this.#readerIsGone || text === "") return;
+  async data(text: string | Uint8Array): Promise<void> {
+    if (this.#readerIsGone || text.length === 0) return;
     await new Promise<void>((resolve) => {
       process.stdout.write(text, () => resolve());
     });

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { pageOfRows } from "../../test/support/row-page.ts";
 import { bars } from "../datasets/bars.ts";
 import { ROW_FORMATS, type RowFormatName, rowFormat } from "./row-formats.ts";
 
@@ -18,7 +19,7 @@ const row = (symbol: string) => ({
 
 function text(name: RowFormatName, ...batches: string[][]): string {
   const format = rowFormat(name, bars);
-  return batches.map((symbols) => format.rows(symbols.map(row))).join("") + format.end();
+  return batches.map((symbols) => format.rows(pageOfRows(bars, symbols.map(row)))).join("") + format.end();
 }
 
 describe("rowFormat", () => {

@@ -4,13 +4,13 @@
  * while a flush is under way and as many rows again have come. For durability before the database, see the coordinator.
  */
 import type { InputRow } from "../datasets/dataset.ts";
+import type { DatasetName } from "../datasets/registry.ts";
 import { StoreError } from "../errors/store-error.ts";
 import type { Store } from "./open-store.ts";
 import type { RowRejection, UpsertResult } from "./upsert.ts";
 
 /** The datasets of a store by name. */
-type Datasets = Pick<Store, "bars" | "options" | "fundamentals" | "news" | "signals">;
-export type DatasetName = keyof Datasets;
+type Datasets = Pick<Store, DatasetName>;
 type RowOf<Name extends DatasetName> = InputRow<Datasets[Name]["dataset"]>;
 
 export interface BatchWriterOptions {

@@ -2,10 +2,10 @@
 import type { TenantScope } from "../database/session.ts";
 import type { DatasetShape, InputRow, StoredRow } from "../datasets/dataset.ts";
 import { PartitionCache } from "./partition-cache.ts";
-import { type RowReadOptions, readColumns, readRows, type WindowColumns } from "./read.ts";
+import { type RowPage, type RowReadOptions, readColumns, readPages, readRows, type WindowColumns } from "./read.ts";
 import { SeriesCache } from "./series-cache.ts";
 import { type RowSource, type UpsertOptions, type UpsertResult, upsertRows } from "./upsert.ts";
-import { findSeries, type ReadOptions, type Series, type WindowQuery } from "./window.ts";
+import { type AnyWindowQuery, findSeries, type ReadOptions, type Series, type WindowQuery } from "./window.ts";
 import type { WriteTarget } from "./write-batch.ts";
 
 export class DatasetClient<S extends DatasetShape> {
@@ -39,6 +39,11 @@ export class DatasetClient<S extends DatasetShape> {
     return readRows(this.#target, query, options);
   }
 
+  /** @internal The same rows as pages of columns, for files and the command. */
+  readPages(query: WindowQuery<S>, options?: ReadOptions): AsyncGenerator<RowPage> {
+    return readPages(this.#target, query, options);
+  }
+
   /** The rows of a window as typed arrays, ten million at most. */
   readColumns(query: WindowQuery<S>, options?: ReadOptions): Promise<WindowColumns<S>> {
     return readColumns(this.#target, query, options);
@@ -51,4 +56,15 @@ export class DatasetClient<S extends DatasetShape> {
   ): Promise<readonly Series<S>[]> {
     return (await findSeries(this.#target, query, options)).map((one) => one.dimensions);
   }
+}
+
+/** A dataset's client where the dataset is only known at run time: rows and queries are checked there. */
+export interface AnyDatasetClient {
+  readonly dataset: DatasetShape;
+  upsert(rows: RowSource<unknown>, options?: UpsertOptions): Promise<UpsertResult>;
+  readPages(query: AnyWindowQuery, options?: ReadOptions): AsyncGenerator<RowPage>;
+  series(
+    query: AnyWindowQuery,
+    options?: ReadOptions & { readonly ignoreCase?: boolean },
+  ): Promise<readonly Readonly<Record<string, string>>[]>;
 }

@@ -7,10 +7,11 @@ import { withRetry } from "../database/retry.ts";
 import { runAsLogin, type TenantScope } from "../database/session.ts";
 import { fundamentals } from "../datasets/fundamentals.ts";
 import { news } from "../datasets/news.ts";
+import type { DatasetName } from "../datasets/registry.ts";
 import { StoreError } from "../errors/store-error.ts";
 import { BarsClient } from "./bars-client.ts";
 import { BatchWriter, type BatchWriterOptions } from "./batch-writer.ts";
-import { DatasetClient } from "./dataset-client.ts";
+import { type AnyDatasetClient, DatasetClient } from "./dataset-client.ts";
 import { type Freshness, freshness } from "./latest.ts";
 import { OptionsClient } from "./options-client.ts";
 import { Runs } from "./runs.ts";
@@ -89,6 +90,11 @@ export class Store {
     this.news = new DatasetClient(scope, news);
     this.signals = new SignalsClient(scope);
     this.runs = new Runs(scope);
+  }
+
+  /** The client of a dataset whose name is only known at run time. */
+  dataset(name: DatasetName): AnyDatasetClient {
+    return this[name] as unknown as AnyDatasetClient;
   }
 
   /** The newest time of each dataset. */

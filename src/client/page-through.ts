@@ -1,6 +1,6 @@
 /**
  * Pages through a window over several series in one snapshot. A page is a binary COPY whose text holds nothing but
- * numbers, times and hex that were formatted here.
+ * numbers, times and hex that were formatted here. While one page is used, the server works on the next.
  */
 import type { ReadSession } from "../database/session.ts";
 import type { DatasetShape, ValueColumn } from "../datasets/dataset.ts";
@@ -8,8 +8,14 @@ import { type ColumnPage, decodeCopy } from "../datasets/derive/codec.ts";
 import { formatTime } from "../datasets/values/time.ts";
 import type { Window } from "./window.ts";
 
-/** Rows a page: about a megabyte, and few enough that the first ones come at once. */
+/** Rows a page at most: about a megabyte, and few enough that the first ones come at once. */
 export const PAGE_ROWS = 10_000;
+/** Rows with texts may have a megabyte each, so the first page of a dataset with texts is small. */
+const FIRST_PAGE_ROWS_WITH_TEXTS = 100;
+/** What a page may grow to, as far as the page before tells. */
+const PAGE_BYTES = 4 * 1_048_576;
+/** How much larger than the page before a page may be. */
+const MAX_GROWTH = 8;
 /** Ids in one statement's text. */
 const SERIES_PER_PAGE = 1_000;
 
@@ -24,7 +30,19 @@ interface Position {
   readonly alone: boolean;
 }
 
-/** Pages of a window over several series; `room` gives the page that the next rows are appended to. */
+/** A page that the server is working on. */
+interface ComingPage {
+  readonly from: Position;
+  readonly series: number;
+  readonly rows: number;
+  readonly bytes: Promise<Buffer>;
+}
+
+/**
+ * Pages of a window over several series.
+ *
+ * @param room - Gives the page that the next rows are appended to.
+ */
 export async function* pageThrough(
   dataset: DatasetShape,
   session: ReadSession,
@@ -35,18 +53,39 @@ export async function* pageThrough(
   const ids = series.map((one) => one.id);
   const start = (at: number): Position => ({ series: at, startUs: window.startUs, endUs: window.endUs, alone: false });
   let wanted = window.limit;
-  let position = start(0);
-  while (position.series < ids.length && wanted > 0) {
-    const some = ids.slice(position.series, position.series + (position.alone ? 1 : SERIES_PER_PAGE));
-    const asked = Math.min(PAGE_ROWS, wanted);
-    const page = room();
-    const before = page.length;
-    decodeCopy(await session.copyOut(pageQuery(dataset, some, position, window.newestFirst, asked)), page);
-    const got = page.length - before;
-    wanted -= got;
-    position = got < asked ? start(position.series + some.length) : behindLast(page, ids, position, window);
-    if (got > 0) yield page;
+  let pageRows = dataset.values.some(({ type }) => HAS_LENGTH[type]) ? FIRST_PAGE_ROWS_WITH_TEXTS : PAGE_ROWS;
+  const ask = (from: Position): ComingPage | undefined => {
+    if (from.series >= ids.length || wanted <= 0) return undefined;
+    const some = ids.slice(from.series, from.series + (from.alone ? 1 : SERIES_PER_PAGE));
+    const rows = Math.min(pageRows, wanted);
+    const bytes = session.copyOut(pageQuery(dataset, some, from, window.newestFirst, rows));
+    bytes.catch(() => {}); // Seen where it is waited for.
+    return { from, series: some.length, rows, bytes };
+  };
+  let coming = ask(start(0));
+  try {
+    while (coming !== undefined) {
+      const { from, series: asked, rows, bytes: arriving } = coming;
+      const bytes = await arriving;
+      const page = room();
+      const before = page.length;
+      decodeCopy(bytes, page);
+      const got = page.length - before;
+      wanted -= got;
+      pageRows = nextPageRows(rows, got, bytes.length);
+      coming = ask(got < rows ? start(from.series + asked) : behindLast(page, ids, from, window));
+      if (got > 0) yield page;
+    }
+  } finally {
+    // Whoever leaves early gets a connection that is free.
+    await coming?.bytes.catch(() => {});
   }
+}
+
+/** Rows of the next page, after one of which so many were asked for and came. */
+function nextPageRows(asked: number, got: number, bytes: number): number {
+  const fitting = Math.ceil(PAGE_BYTES / (bytes / Math.max(got, 1)));
+  return Math.max(1, Math.min(PAGE_ROWS, fitting, asked * MAX_GROWTH));
 }
 
 function behindLast(page: ColumnPage, ids: readonly number[], from: Position, window: Window): Position {
@@ -79,6 +118,15 @@ function pageQuery(
     '${formatTime(startUs)}'::timestamptz, '${formatTime(endUs)}'::timestamptz,
     ${contentKey ? `${after}, ` : ""}${newestFirst}, ${rows})`;
 }
+
+/** Types whose values may be long. */
+const HAS_LENGTH: Readonly<Record<ValueColumn["type"], boolean>> = {
+  float8: false,
+  int8: false,
+  numeric: false,
+  text: true,
+  json: true,
+};
 
 /** How a column of each type is fetched. */
 const TEXT_FORMS: Readonly<Record<ValueColumn["type"], (name: string) => string>> = {

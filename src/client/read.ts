@@ -12,6 +12,7 @@ import {
   type ReadOptions,
   type ReadTarget,
   type Series,
+  seriesPages,
   type WindowQuery,
   windowOf,
 } from "./window.ts";
@@ -25,29 +26,56 @@ export async function* readRows<S extends DatasetShape>(
   query: WindowQuery<S>,
   options: RowReadOptions = {},
 ): AsyncGenerator<StoredRow<S>[]> {
+  for await (const { rows, series } of readPages(target, query, options)) {
+    yield rowsOf(target.dataset, rows, series as ReadonlyMap<number, Series<S>>, options.jsonAsText ?? false);
+  }
+}
+
+/** Rows as they came, column by column; good until the next page is asked for. */
+export interface RowPage {
+  readonly rows: ColumnPage;
+  /** Dimensions by series id. */
+  readonly series: ReadonlyMap<number, Readonly<Record<string, string>>>;
+}
+
+/** The same rows without making objects of them, for what only passes them on. */
+export async function* readPages<S extends DatasetShape>(
+  target: ReadTarget<S>,
+  query: WindowQuery<S>,
+  options: PageReadOptions = {},
+): AsyncGenerator<RowPage> {
   const window = windowOf(target.dataset, query);
-  const series = await findSeries(target, query, options);
-  const dimensions = new Map(series.map((one) => [one.id, one.dimensions]));
   const page = createColumnPage(target.dataset, PAGE_ROWS);
-  const session = options.session ?? (await openReadSession(target.scope, options.signal));
   const emptyPage = (): ColumnPage => {
     page.length = 0;
     return page;
   };
+  let wanted = window.limit;
+  let session = options.session;
   try {
-    for await (const filled of pageThrough(target.dataset, session, series, window, emptyPage)) {
-      yield rowsOf(target.dataset, filled, dimensions, options.jsonAsText ?? false);
+    for await (const found of seriesPages(target, query, options)) {
+      session ??= await openReadSession(target.scope, options.signal);
+      const series = new Map(found.map((one) => [one.id, one.dimensions]));
+      const some = { ...window, limit: wanted };
+      for await (const rows of pageThrough(target.dataset, session, found, some, emptyPage)) {
+        wanted -= rows.length;
+        yield { rows, series };
+      }
+      if (wanted <= 0) return;
     }
   } finally {
-    if (session !== options.session) await session.close();
+    if (session !== options.session) await session?.close();
   }
 }
 
-export interface RowReadOptions extends ReadOptions {
-  /** JSON values as their text, which keeps every digit, and not as objects. */
-  readonly jsonAsText?: boolean;
+interface PageReadOptions extends ReadOptions {
   /** @internal The transaction of a snapshot. */
   readonly session?: ReadSession;
+}
+
+export interface RowReadOptions extends PageReadOptions {
+  /** JSON values as their text, which keeps every digit, and not as objects. */
+  readonly jsonAsText?: boolean;
 }
 
 /** Rows as columns. */
@@ -104,7 +132,7 @@ export async function readColumns<S extends DatasetShape>(
 function rowsOf<S extends DatasetShape>(
   dataset: S,
   page: ColumnPage,
-  dimensions: Map<number, Series<S>>,
+  dimensions: ReadonlyMap<number, Series<S>>,
   jsonAsText: boolean,
 ): StoredRow<S>[] {
   const rows: StoredRow<S>[] = new Array(page.length);

@@ -4,8 +4,8 @@
  */
 import { openReadSession, type ReadSession, type TenantScope } from "../database/session.ts";
 import type { DatasetShape, StoredRow } from "../datasets/dataset.ts";
-import { type RowReadOptions, readRows } from "./read.ts";
-import type { WindowQuery } from "./window.ts";
+import { type RowPage, type RowReadOptions, readPages, readRows } from "./read.ts";
+import type { AnyWindowQuery, ReadOptions, WindowQuery } from "./window.ts";
 
 export class StoreSnapshot {
   readonly #scope: TenantScope;
@@ -28,6 +28,12 @@ export class StoreSnapshot {
     options: Omit<RowReadOptions, "session"> = {},
   ): AsyncGenerator<StoredRow<S>[]> {
     return readRows({ scope: this.#scope, dataset }, query, { ...options, session: this.#session });
+  }
+
+  /** @internal The same rows as pages of columns, for files. */
+  readPages(dataset: DatasetShape, query: AnyWindowQuery, options: ReadOptions = {}): AsyncGenerator<RowPage> {
+    const target = { scope: this.#scope, dataset };
+    return readPages(target, query as WindowQuery<DatasetShape>, { ...options, session: this.#session });
   }
 
   /** Gives the connection back. */

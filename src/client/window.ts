@@ -8,7 +8,7 @@ import { parseDimension } from "../datasets/derive/parse-column.ts";
 import { EARLIEST_TIME_US, parseTime } from "../datasets/values/time.ts";
 import { StoreError } from "../errors/store-error.ts";
 
-/** More series than this are not read in one call. */
+/** More series than this are not held in memory at once. */
 const MAX_SERIES = 100_000;
 /** A window may end later than any storable time, but microseconds have to stay within 53 bits. */
 export const LATEST_WINDOW_MS = Date.UTC(2200, 0, 1);
@@ -25,6 +25,9 @@ export type WindowQuery<S extends DatasetShape> = { readonly [D in S["dimensions
   /** Within each series the newest row first. */
   readonly newestFirst?: boolean;
 };
+
+/** A query of a dataset that is only known at run time: its dimensions, start, end, limit and newestFirst. */
+export type AnyWindowQuery = Readonly<Record<string, Choice | TimeInput | number | boolean>>;
 
 export interface ReadOptions {
   readonly signal?: AbortSignal;
@@ -51,11 +54,44 @@ export interface ReadTarget<S extends DatasetShape> {
   readonly dataset: S;
 }
 
-/** The tenant's series that match, in the order of their dimensions. */
+/** The tenant's series that match, in the order of their dimensions. @throws StoreError `window_too_large`. */
 export async function findSeries<S extends DatasetShape>(
-  { scope, dataset }: ReadTarget<S>,
+  target: ReadTarget<S>,
   query: WindowQuery<S>,
   options: ReadOptions & { readonly ignoreCase?: boolean } = {},
+): Promise<FoundSeries<S>[]> {
+  const rows = await lookUp(target, query, { ...options, atMost: MAX_SERIES + 1 });
+  if (rows.length > MAX_SERIES) {
+    throw new StoreError("window_too_large", `More than ${MAX_SERIES} series match; name fewer of them.`);
+  }
+  return rows;
+}
+
+/** The same, however many there are, a hundred thousand at a time. */
+export async function* seriesPages<S extends DatasetShape>(
+  target: ReadTarget<S>,
+  query: WindowQuery<S>,
+  options: ReadOptions = {},
+): AsyncGenerator<FoundSeries<S>[]> {
+  let after: number | undefined;
+  do {
+    const page = await lookUp(target, query, { ...options, atMost: MAX_SERIES, after });
+    after = page.length < MAX_SERIES ? undefined : page.at(-1)!.id;
+    yield page;
+  } while (after !== undefined);
+}
+
+interface LookUpOptions extends ReadOptions {
+  readonly ignoreCase?: boolean;
+  readonly atMost: number;
+  /** Id of the series behind which the next ones are. */
+  readonly after?: number | undefined;
+}
+
+async function lookUp<S extends DatasetShape>(
+  { scope, dataset }: ReadTarget<S>,
+  query: WindowQuery<S>,
+  { ignoreCase = false, atMost, after, signal }: LookUpOptions,
 ): Promise<FoundSeries<S>[]> {
   const names = dataset.dimensions.map((dimension) => dimension.name);
   const wanted = dataset.dimensions.map(({ name, type }) =>
@@ -64,16 +100,13 @@ export async function findSeries<S extends DatasetShape>(
   const parameters = names.map((_, at) => `$${at + 1}::text[]`).join(", ");
   const statement = {
     text: `select series_id, ${names.join(", ")}
-           from mds.find_${dataset.name}_series(${parameters}, $${names.length + 1}, $${names.length + 2})`,
-    values: [...wanted, options.ignoreCase ?? false, MAX_SERIES + 1],
+           from mds.find_${dataset.name}_series(${parameters}, $${names.length + 1}, $${names.length + 2}, $${names.length + 3})`,
+    values: [...wanted, ignoreCase, atMost, after ?? null],
   };
   const rows = await withRetry(
-    () => runInTenant<{ series_id: number } & Record<string, string>>(scope, statement, options.signal),
-    options.signal,
+    () => runInTenant<{ series_id: number } & Record<string, string>>(scope, statement, signal),
+    signal,
   );
-  if (rows.length > MAX_SERIES) {
-    throw new StoreError("window_too_large", `More than ${MAX_SERIES} series match; name fewer of them.`);
-  }
   return rows.map(({ series_id, ...dimensions }) => ({ id: series_id, dimensions: dimensions as Series<S> }));
 }
 

@@ -15,6 +15,12 @@ export interface ColumnOptions {
   readonly constants?: Readonly<Record<string, string>> | undefined;
   /** Columns of the file to leave out. */
   readonly ignoreColumns?: readonly string[] | undefined;
+  /** What names of the file mean besides the dataset's own: one of its columns, or null for one to leave out. */
+  readonly fileColumns?: Readonly<Record<string, string | null>> | undefined;
+  /** Constants that give way to what the options above say of their columns. */
+  readonly defaults?: Readonly<Record<string, string>> | undefined;
+  /** Whether a file has to have all columns of the dataset, under their own names. */
+  readonly isStrict?: boolean | undefined;
 }
 
 /** A name's meaning: a column's canonical name, null where it is to be left out, undefined where it is unknown. */
@@ -30,6 +36,9 @@ export interface ColumnNames {
   readonly constants: Readonly<Record<string, string>>;
   /** Each column that the caller mapped: canonical name and the file's name for it. */
   readonly mapped: ReadonlyMap<string, string>;
+  /** Columns that a file must not lack. */
+  readonly needed: readonly string[];
+  readonly isStrict: boolean;
 }
 
 /**
@@ -38,7 +47,7 @@ export interface ColumnNames {
  * @throws StoreError `usage` where an option names no column of the dataset, or one column twice.
  */
 export function columnNames(dataset: DatasetShape, options: ColumnOptions): ColumnNames {
-  const own = ownNames(dataset);
+  const own = options.isStrict ? new Map(columnsOf(dataset).map(({ name }) => [name, name])) : ownNames(dataset);
   const canonical = (name: string, option: string): string => {
     const column = own.get(name.trim()) ?? own.get(name.trim().toLowerCase());
     if (column !== undefined) return column;
@@ -48,7 +57,7 @@ export function columnNames(dataset: DatasetShape, options: ColumnOptions): Colu
       `${option} names ${showValue(name)}, which is no column of ${dataset.name}: ${known.join(", ")}.`,
     );
   };
-  const targets = new Map<string, ColumnTarget>(own);
+  const targets = new Map<string, ColumnTarget>([...own, ...Object.entries(options.fileColumns ?? {})]);
   const mapped = new Map<string, string>();
   for (const [name, fileName] of Object.entries(options.columnMap ?? {})) {
     const column = canonical(name, "--map");
@@ -66,7 +75,10 @@ export function columnNames(dataset: DatasetShape, options: ColumnOptions): Colu
     if (column in constants) throw new StoreError("usage", `--set names ${column} twice; keep one.`);
     constants[column] = value;
   }
-  const folded = foldCase(targets);
+  for (const [column, value] of Object.entries(options.defaults ?? {})) {
+    if (!(column in constants || mapped.has(column))) constants[column] = value;
+  }
+  const folded = options.isStrict ? new Map<string, ColumnTarget>() : foldCase(targets);
   const targetOf = (name: string): ColumnTarget => {
     const exact = targets.get(name);
     if (exact !== undefined) return exact;
@@ -74,7 +86,9 @@ export function columnNames(dataset: DatasetShape, options: ColumnOptions): Colu
     return targets.has(trimmed) ? targets.get(trimmed) : folded.get(trimmed.toLowerCase());
   };
   const hasJson = dataset.values.some(({ type }) => type === "json");
-  return { dataset, hasJson, targetOf, constants, mapped };
+  const { isStrict = false } = options;
+  const needed = (isStrict ? columnsOf(dataset) : [...dataset.dimensions, dataset.time]).map(({ name }) => name);
+  return { dataset, hasJson, targetOf, constants, mapped, needed, isStrict };
 }
 
 function ownNames(dataset: DatasetShape): Map<string, string> {

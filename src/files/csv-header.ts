@@ -79,8 +79,7 @@ function refuseUnfit(
 ): void {
   const { dataset } = columns;
   const present = new Set([...targets, ...Object.keys(columns.constants)]);
-  const key = [...dataset.dimensions, dataset.time].map((column) => column.name);
-  const missing = key.filter((name) => !present.has(name));
+  const missing = columns.needed.filter((name) => !present.has(name));
   const hasValue = dataset.values.some((column) => present.has(column.name));
   const unknown = names.filter((_, index) => targets[index] === undefined);
   const unmet = [...columns.mapped].filter(([column]) => !targets.includes(column));
@@ -92,15 +91,19 @@ function refuseUnfit(
   ];
   if (faults.length === 0) return;
   const isData = targets.every((target) => target === undefined);
-  const advice = [
-    isData
-      ? "its first line has to name the columns"
-      : `map a column with --map ${missing[0] ?? "NAME"}=COLUMN${missing.length > 0 ? `, give one value for all rows with --set ${missing[0]}=VALUE` : ""}`,
-    ...(unknown.length > 0 && !isData ? ["leave columns out with --ignore-columns"] : []),
-  ];
-  const message = `${fileName} ${faults.join(", and ")}; it has ${list(names)}; ${advice.join(" or ")}.`;
+  const advice = columns.isStrict ? NO_DUMP : isData ? DATA_FIRST : adviceOn(missing[0], unknown.length > 0);
+  const message = `${fileName} ${faults.join(", and ")}; it has ${list(names)}; ${advice}.`;
   const details = { missing, unknown: unknown.slice(0, MAX_NAMES_SHOWN) };
   throw new StoreError("file_columns", message, { details });
+}
+
+const NO_DUMP = "a dump has all columns under their own names, and other files are loaded with mds ingest";
+const DATA_FIRST = "its first line has to name the columns";
+
+function adviceOn(missing: string | undefined, hasUnknown: boolean): string {
+  const constant = missing === undefined ? "" : `, give one value for all rows with --set ${missing}=VALUE`;
+  const ignore = hasUnknown ? " or leave columns out with --ignore-columns" : "";
+  return `map a column with --map ${missing ?? "NAME"}=COLUMN${constant}${ignore}`;
 }
 
 function list(names: readonly string[]): string {

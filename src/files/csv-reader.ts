@@ -20,6 +20,7 @@ const MAX_RECORD_LINES = 10_000;
  * Reads the records of a CSV file.
  *
  * @param fileName - How messages call the file.
+ * @param headerIfNone - Names of the columns where the first line has none, which is when it begins with a number.
  * @throws StoreError `file_columns` or `usage` for its header (see `planCsv`); failures of the source, after all
  *   records before them.
  */
@@ -27,8 +28,9 @@ export async function* readCsv(
   lines: AsyncIterable<LineBatch>,
   columns: ColumnNames,
   fileName: string,
+  headerIfNone?: readonly string[],
 ): AsyncGenerator<RecordBatch> {
-  const records = new CsvRecords(columns, fileName);
+  const records = new CsvRecords(columns, fileName, headerIfNone);
   let failure: { error: unknown } | undefined;
   try {
     for await (const batch of lines) yield records.read(batch);
@@ -51,13 +53,15 @@ interface OpenRecord {
 class CsvRecords {
   readonly #columns: ColumnNames;
   readonly #fileName: string;
+  readonly #headerIfNone: readonly string[] | undefined;
   #plan: CsvPlan | undefined;
   #open: OpenRecord | undefined;
   #batch: RecordBatch = emptyBatch();
 
-  constructor(columns: ColumnNames, fileName: string) {
+  constructor(columns: ColumnNames, fileName: string, headerIfNone: readonly string[] | undefined) {
     this.#columns = columns;
     this.#fileName = fileName;
+    this.#headerIfNone = headerIfNone;
   }
 
   read(batch: LineBatch): RecordBatch {
@@ -78,11 +82,20 @@ class CsvRecords {
     if (this.#open !== undefined) this.#continueRecord(this.#open, line, number);
     else if (typeof line !== "string") this.#unreadable(line, number);
     else if (isBlank(line)) return;
-    else if (this.#plan === undefined) this.#plan = this.#readHeader(line);
+    else if (this.#plan === undefined) this.#begin(line, number, mayHaveNul);
     else if (line.includes('"')) this.#readQuoted(line, number, this.#plan);
     else if (mayHaveNul && line.includes("\0")) {
       this.#reject(number, line, "nul_in_text", "The line contains a NUL character.");
     } else this.#readPlain(line.endsWith("\r") ? line.slice(0, -1) : line, number, this.#plan);
+  }
+
+  #begin(line: string, number: number, mayHaveNul: boolean): void {
+    if (this.#headerIfNone === undefined || !/^\s*"?-?\d/.test(line)) {
+      this.#plan = this.#readHeader(line);
+      return;
+    }
+    this.#plan = planCsv(this.#headerIfNone, this.#columns, this.#fileName);
+    this.#readLine(line, number, mayHaveNul);
   }
 
   #readHeader(line: string): CsvPlan {

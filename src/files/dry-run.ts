@@ -3,20 +3,20 @@
  * neither what is stored nor which rows of a file replace others.
  */
 import type { UpsertOptions, UpsertResult } from "../client/upsert.ts";
-import type { DatasetShape, InputRow } from "../datasets/dataset.ts";
+import type { DatasetShape } from "../datasets/dataset.ts";
 import { RowBatch } from "../datasets/derive/row-batch.ts";
 import type { IngestTarget } from "./ingest-file.ts";
 
 /** Rows that are checked and then forgotten together. */
 const ROWS_PER_BATCH = 1_000;
 
-export function dryRun<S extends DatasetShape>(dataset: S): IngestTarget<S> {
+export function dryRun(dataset: DatasetShape): IngestTarget {
   return { dataset, upsert: (rows, options) => check(dataset, rows, options) };
 }
 
-async function check<S extends DatasetShape>(
-  dataset: S,
-  source: AsyncIterable<readonly InputRow<S>[]>,
+async function check(
+  dataset: DatasetShape,
+  source: AsyncIterable<readonly unknown[]>,
   options: UpsertOptions = {},
 ): Promise<UpsertResult> {
   const batch = new RowBatch(dataset, ROWS_PER_BATCH, options.timeZone);

@@ -20,12 +20,12 @@ async function* endless(text: string): AsyncGenerator<Buffer> {
 type Rows = AsyncIterable<readonly Record<string, unknown>[]>;
 
 /** A dataset's client that does with the rows whatever a test wants. */
-function target(take: (rows: Rows, options: UpsertOptions) => Promise<void>): IngestTarget<typeof bars> {
+function target(take: (rows: Rows, options: UpsertOptions) => Promise<void>): IngestTarget {
   const result: UpsertResult = { inserted: 0, updated: 0, unchanged: 0, superseded: 0, rejected: 0, rejections: [] };
   return {
     dataset: bars,
     upsert: async (rows, options = {}) => {
-      await take(rows as Rows, options);
+      await take(rows as AsyncIterable<readonly unknown[]> as Rows, options);
       return result;
     },
   };

@@ -5,16 +5,18 @@
  */
 import type { UpsertOptions, UpsertResult } from "../client/upsert.ts";
 import type { WriteCounts } from "../client/write-batch.ts";
-import type { DatasetShape, InputRow } from "../datasets/dataset.ts";
+import type { DatasetShape } from "../datasets/dataset.ts";
+import { EARLIEST_TIME_US, formatTime } from "../datasets/values/time.ts";
 import { StoreError } from "../errors/store-error.ts";
 import { type ReadOptions, readRecords } from "./read-records.ts";
 import type { RawRow } from "./record-batch.ts";
 import type { Reject } from "./rejects-writer.ts";
 
 /** What takes the rows: a dataset's client, or its stand-in for a dry run. */
-export interface IngestTarget<S extends DatasetShape> {
-  readonly dataset: S;
-  upsert(rows: AsyncIterable<readonly InputRow<S>[]>, options?: UpsertOptions): Promise<UpsertResult>;
+export interface IngestTarget {
+  readonly dataset: DatasetShape;
+  /** Checks the rows itself: a file may hold anything. */
+  upsert(rows: AsyncIterable<readonly never[]>, options?: UpsertOptions): Promise<UpsertResult>;
 }
 
 /** What became of a file's records. The other counts add up to `read`, once all is written. */
@@ -42,8 +44,8 @@ type LabelledRow = RawRow & { [LINE]?: number };
  * @param options - Its `signal` stops the reading; what was read by then is still written.
  * @throws StoreError What `readRecords` and `upsert` throw; `details.ingested` has the counts.
  */
-export async function ingestFile<S extends DatasetShape>(
-  target: IngestTarget<S>,
+export async function ingestFile(
+  target: IngestTarget,
   path: string,
   options: IngestOptions = {},
 ): Promise<IngestCounts> {
@@ -52,7 +54,7 @@ export async function ingestFile<S extends DatasetShape>(
   try {
     const { onRejected, onBatch } = ingestion;
     const { batchRows, timeZone } = options;
-    await target.upsert(rows as AsyncIterable<readonly InputRow<S>[]>, {
+    await target.upsert(rows as AsyncIterable<readonly unknown[]> as AsyncIterable<readonly never[]>, {
       ...(batchRows !== undefined && { batchRows }),
       ...(timeZone !== undefined && { timeZone }),
       onRejected,
@@ -97,7 +99,7 @@ class Ingestion {
   }
 
   readonly onRejected: NonNullable<UpsertOptions["onRejected"]> = ({ row, code, message }) => {
-    this.#reject((row as LabelledRow)[LINE]!, code, message, row);
+    this.#reject((row as LabelledRow)[LINE]!, code, message, this.#readable(row as RawRow));
   };
 
   readonly onBatch: NonNullable<UpsertOptions["onBatch"]> = ({ inserted, updated, unchanged, superseded }) => {
@@ -120,6 +122,14 @@ class Ingestion {
     if (!(error instanceof StoreError)) return error;
     const details = { ...error.details, ingested: this.counts };
     return new StoreError(error.code, error.message, { cause: error, details });
+  }
+
+  /** A time that was counted in a file is written out, so that the row can be mended and read again. */
+  #readable(row: RawRow): RawRow {
+    const { name } = this.#dataset.time;
+    const time = row[name];
+    if (typeof time !== "bigint" || time < EARLIEST_TIME_US) return row;
+    return { ...row, [name]: formatTime(time) };
   }
 
   #reject(line: number, code: Reject["code"], error: string, row: unknown): void {

@@ -6,8 +6,8 @@
 import { isAscii, isUtf8 } from "node:buffer";
 import type { Rejection } from "../datasets/dataset.ts";
 
-/** Longest line, in bytes without its end: what a row with a long JSON value may need, and no more is ever buffered. */
-export const MAX_LINE_BYTES = 1_048_576;
+/** Longest line, in bytes without its end: a row with the longest JSON value, three bytes a character, and no more is buffered. */
+export const MAX_LINE_BYTES = 4_194_304;
 /** How much of a line that is not read a report shows. */
 const PREVIEW_BYTES = 200;
 

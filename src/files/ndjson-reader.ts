@@ -94,6 +94,8 @@ function mapFields(object: JsonObject, columns: ColumnNames): RawRow | Rejected 
     if (target in row) return doubled(name, target, columns);
     row[target] = object[name];
   }
+  const missing = columns.isStrict ? columns.needed.filter((name) => !(name in row)) : [];
+  if (missing.length > 0) return rejected("field_missing", `The object lacks ${missing.join(", ")}.`);
   return row;
 }
 

@@ -12,8 +12,8 @@ interface RejectedRecord {
   /** Number of its (first) line; a file's first is 1. */
   readonly line: number;
   readonly rejection: Rejection;
-  /** The record as it stands in the file, as far as it can be shown. */
-  readonly raw: string;
+  /** The record as it stands in the file, as far as it can be shown, or its fields. */
+  readonly raw: string | RawRow;
 }
 
 /** Some consecutive records of a file: about as many as fit one block of 64 KiB, never more than a few megabytes. */

@@ -3,12 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import type { DatasetName } from "../../src/client/batch-writer.ts";
 import { openStore, type Store } from "../../src/client/open-store.ts";
-import { csvHeader, csvLine } from "../../src/files/csv-writer.ts";
-import { ndjsonLine } from "../../src/files/ndjson-writer.ts";
-import { type OutputRow, outputColumns } from "../../src/files/output-columns.ts";
+import type { DatasetName } from "../../src/datasets/registry.ts";
 import { readRecords } from "../../src/files/read-records.ts";
+import { writerOf } from "../../src/files/text-form.ts";
 import { createTestDatabase, type TestDatabase } from "../support/test-database.ts";
 
 let database: TestDatabase;
@@ -110,12 +108,9 @@ const ROWS: Record<DatasetName, fc.Arbitrary<Record<string, unknown>>> = {
 };
 
 async function dump(name: DatasetName, vendor: string, form: "csv" | "ndjson"): Promise<string> {
-  const columns = outputColumns(store[name].dataset);
-  let text = form === "csv" ? csvHeader(columns) : "";
-  for await (const rows of store[name].read({ vendor } as never, { jsonAsText: true })) {
-    for (const row of rows as unknown as OutputRow[])
-      text += form === "csv" ? csvLine(columns, row) : ndjsonLine(columns, row);
-  }
+  const { head, lines } = writerOf(form, store[name].dataset);
+  let text = String(head);
+  for await (const page of store.dataset(name).readPages({ vendor })) text += String(lines(page));
   return text;
 }
 

@@ -32,7 +32,7 @@ export function latest(command: Command, shell: Shell): void {
       const found = new Set(prices.map(({ symbol }) => symbol));
       const missing = symbols.filter((symbol) => !found.has(symbol));
       if (missing.length === 0) return;
-      const hint = await otherCaseHint(store, { vendor, symbol: missing }, signal);
+      const hint = await otherCaseHint(store.dataset("bars"), { vendor, symbol: missing }, signal);
       shell.output.note([`There is no price of ${missing.join(", ")}.`, ...(hint ? [hint] : [])].join(" "));
     }),
   );

@@ -1,27 +1,16 @@
-/** `mds query bars`: the rows of a window as they are stored, printed as they come. */
+/** `mds query DATASET`: the rows of a window as they are stored, printed as they come. */
 import { Argument, type Command, Option } from "commander";
-import type { Store } from "../../client/open-store.ts";
-import { LATEST_WINDOW_MS, type WindowQuery } from "../../client/window.ts";
-import { bars } from "../../datasets/bars.ts";
-import type { Rejection } from "../../datasets/dataset.ts";
-import { parseText } from "../../datasets/values/text.ts";
-import { parseTime } from "../../datasets/values/time.ts";
-import { timeZone } from "../../datasets/values/time-zone.ts";
-import { parseTimeframe } from "../../datasets/values/timeframe.ts";
-import { StoreError } from "../../errors/store-error.ts";
+import type { AnyDatasetClient } from "../../client/dataset-client.ts";
+import { DATASET_NAMES, type DatasetName } from "../../datasets/registry.ts";
+import type { DumpFilter } from "../../files/dump-name.ts";
 import { withStore } from "../connect.ts";
-import { addExamples, addJsonFlag, addTenantFlags, collect, type TenantFlags, wholeNumber } from "../flags.ts";
-import { otherCaseHint } from "../other-case.ts";
+import { addExamples, addJsonFlag, addTenantFlags, type TenantFlags, wholeNumber } from "../flags.ts";
+import { nothingFound } from "../other-case.ts";
 import { ROW_FORMATS, type RowFormatName, rowFormat } from "../row-formats.ts";
 import type { Shell } from "../shell.ts";
+import { addWindowFlags, queryOf, type WindowFlags, windowFilter } from "../window-flags.ts";
 
-interface QueryFlags extends TenantFlags {
-  readonly symbol?: readonly string[];
-  readonly vendor?: readonly string[];
-  readonly timeframe?: readonly string[];
-  readonly start?: string;
-  readonly end?: string;
-  readonly timezone?: string;
+interface QueryFlags extends TenantFlags, WindowFlags {
   readonly limit?: number;
   readonly newestFirst?: boolean;
   readonly format: RowFormatName;
@@ -29,71 +18,41 @@ interface QueryFlags extends TenantFlags {
 }
 
 export function query(command: Command, shell: Shell): void {
-  command
-    .addArgument(new Argument("<dataset>", "what to read").choices([bars.name]))
-    .option("--symbol <symbol>", "only this one; may be given several times", collect)
-    .option("--vendor <vendor>", "only this one; may be given several times", collect)
-    .option("--timeframe <timeframe>", "only this one, such as 1m or 1d; may be given several times", collect)
-    .option("--start <time>", "not before this time, such as 2014-06-05T08:15:00Z")
-    .option("--end <time>", "before this time")
-    .option("--timezone <zone>", "zone of --start and --end where they name none, such as UTC")
+  command.addArgument(new Argument("<dataset>", "what to read").choices(DATASET_NAMES));
+  addWindowFlags(command)
     .option("--limit <rows>", "at most so many rows", wholeNumber(0, Number.MAX_SAFE_INTEGER))
     .option("--newest-first", "within each series the newest row first")
     .addOption(new Option("--format <format>", "how rows are printed").choices(ROW_FORMATS).default("table"));
-  addJsonFlag(addTenantFlags(command)).action(async (_dataset: string, flags: QueryFlags) => {
-    const window = windowQuery(flags);
-    const format = flags.json ? "json" : flags.format;
+  addJsonFlag(addTenantFlags(command)).action(async (name: DatasetName, flags: QueryFlags) => {
+    const filter = windowFilter([name], flags);
     await withStore(shell, shell.configure({ dsn: flags.dsn, tenant: flags.tenant }), "query", (store, signal) =>
-      print(shell, store, window, format, signal),
+      print(shell, store.dataset(name), filter, flags, signal),
     );
   });
   addExamples(
     command,
     "npx mds query bars --symbol BTC-USD --timeframe 1m --start 2016-10-07T00:00:00Z --limit 10",
     "npx mds query bars --vendor coinbase --format csv > bars.csv",
+    "npx mds query options --symbol AAPL --expiry 2024-06-21 --option-type C --newest-first --limit 20",
   );
-}
-
-type BarsQuery = WindowQuery<typeof bars>;
-
-/** Checks what can be checked before there is a connection: a wrong name or time is wrong usage. */
-function windowQuery(flags: QueryFlags): BarsQuery {
-  const { symbol, vendor, timeframe, start, end, limit, newestFirst } = flags;
-  const zone = flags.timezone === undefined ? undefined : timeZone(flags.timezone);
-  const timeOf = (name: string, text: string): bigint => BigInt(valid(parseTime(name, text, zone, LATEST_WINDOW_MS)));
-  return {
-    ...(symbol && { symbol: symbol.map((one) => valid(parseText("symbol", one))) }),
-    ...(vendor && { vendor: vendor.map((one) => valid(parseText("vendor", one))) }),
-    ...(timeframe && { timeframe: timeframe.map((one) => valid(parseTimeframe("timeframe", one))) }),
-    ...(start !== undefined && { start: timeOf("start", start) }),
-    ...(end !== undefined && { end: timeOf("end", end) }),
-    ...(limit !== undefined && { limit }),
-    ...(newestFirst && { newestFirst }),
-  };
-}
-
-function valid<Value extends string | number>(value: Value | Rejection): Value {
-  if (typeof value === "object") throw new StoreError("usage", value.message);
-  return value;
 }
 
 async function print(
   shell: Shell,
-  store: Store,
-  window: BarsQuery,
-  formatName: RowFormatName,
+  client: AnyDatasetClient,
+  filter: DumpFilter,
+  { limit, newestFirst, format: formatName, json }: QueryFlags,
   signal: AbortSignal,
 ): Promise<void> {
-  const format = rowFormat(formatName, bars);
+  const { dataset } = client;
+  const format = rowFormat(json ? "json" : formatName, dataset);
+  const window = { ...queryOf(filter), ...(limit !== undefined && { limit }), ...(newestFirst && { newestFirst }) };
   let count = 0;
-  for await (const rows of store.bars.read(window, { signal })) {
-    await shell.output.data(format.rows(rows));
-    count += rows.length;
+  for await (const page of client.readPages(window, { signal })) {
+    await shell.output.data(format.rows(page));
+    count += page.rows.length;
     if (shell.output.readerIsGone) return;
   }
   await shell.output.data(format.end());
-  if (count > 0) return;
-  const { symbol, vendor } = window as { symbol?: readonly string[]; vendor?: readonly string[] };
-  const hint = await otherCaseHint(store, { ...(symbol && { symbol }), ...(vendor && { vendor }) }, signal);
-  shell.output.note(["No bars match.", ...(hint ? [hint] : [])].join(" "));
+  if (count === 0) shell.output.note(await nothingFound(client, filter.dimensions, signal));
 }

@@ -28,6 +28,9 @@ export function createValueBuffer(column: ValueColumn, capacity: number): ValueB
 /** Where a row's field goes: a dimension, the time, or a value, by its place. */
 type Slot = { readonly kind: "dimension" | "time" | "value"; readonly at: number };
 
+/** A batch with as much text as this is full, however few its rows: texts may have a megabyte each. */
+const MAX_TEXT_CHARACTERS = 8_388_608;
+
 /** Places of series by their dimensions, one level each: quicker to walk than a key is to join where every row changes series. */
 type SeriesTree = Map<string, SeriesTree | number>;
 
@@ -46,6 +49,7 @@ export class RowBatch {
   /** For each row its content key in hex, where the dataset has one. */
   readonly contentKeys: string[];
   #size = 0;
+  #characters = 0;
   readonly #zone: TimeZone | undefined;
   readonly #slots: ReadonlyMap<string, Slot>;
   readonly #seriesTree: SeriesTree = new Map();
@@ -84,12 +88,13 @@ export class RowBatch {
   }
 
   get full(): boolean {
-    return this.#size === this.capacity;
+    return this.#size === this.capacity || this.#characters >= MAX_TEXT_CHARACTERS;
   }
 
   /** Forgets the rows; the buffers are used again. */
   clear(): void {
     this.#size = 0;
+    this.#characters = 0;
     this.series.length = 0;
     this.#seriesTree.clear();
     this.#lastSeries = -1;
@@ -162,6 +167,7 @@ export class RowBatch {
     }
     const parsed = parseValue(column, value);
     if (typeof parsed === "object") return parsed;
+    if (typeof parsed === "string") this.#characters += parsed.length;
     values[at] = parsed;
     return undefined;
   }

@@ -183,9 +183,9 @@ function findSeriesSql(dataset: DatasetShape): string {
   const order = dimensions.map((d) =>
     DIMENSIONS[d.type].sqlType === "text" ? `s.${d.name} collate "C"` : `s.${d.name}`,
   );
-  return `-- The tenant's series; a null array means any.
+  return `-- The tenant's series, from behind one of them where it is given; a null array means any.
 create function mds.find_${name}_series(
-  ${dimensions.map((d) => `${d.name}_values text[]`).join(", ")}, ignore_case boolean, max_series int4
+  ${dimensions.map((d) => `${d.name}_values text[]`).join(", ")}, ignore_case boolean, max_series int4, after_series int4 default null
 )
 returns table (series_id int4, ${dimensions.map((d) => `${d.name} text`).join(", ")})
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
@@ -193,6 +193,9 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   from store.${name}_series s
   where s.tenant_id = (select store.current_tenant())
     and ${matches.join("\n    and ")}
+    and (after_series is null or (${order.join(", ")}) > (
+      select ${dimensions.map((d) => `a.${d.name}`).join(", ")} from store.${name}_series a
+      where a.series_id = after_series and a.tenant_id = (select store.current_tenant())))
   order by ${order.join(", ")}
   limit max_series
 $$;

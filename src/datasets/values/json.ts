@@ -3,16 +3,15 @@
  * out. What JSON or PostgreSQL cannot hold is rejected and never turned into null.
  */
 import type { Rejection } from "../dataset.ts";
-import { readDecimal } from "./decimal-text.ts";
 import { jsonTokens } from "./json-text.ts";
 import { showValue } from "./show-value.ts";
 
 /** Deeper nesting would end in a stack overflow, here or on the server. */
 const MAX_DEPTH = 64;
-/** As text. A line of a file is not longer either. */
+/** As it is given, and as it comes back: PostgreSQL puts blanks into it and writes exponents out. */
 const MAX_CHARACTERS = 1_000_000;
-/** PostgreSQL's numerics end at about 131,000 digits before the point and 16,000 after it; nobody means such numbers. */
-const MAX_EXPONENT = 1_000;
+/** Written out. PostgreSQL's numerics end at about 131,000 digits before the point and 16,000 after it; nobody means such numbers. */
+const MAX_NUMBER_CHARACTERS = 1_100;
 
 /**
  * Reads a JSON object.
@@ -23,10 +22,11 @@ const MAX_EXPONENT = 1_000;
 export function parseJson(column: string, value: unknown): string | Rejection {
   const text = typeof value === "string" ? value : jsonText(column, value);
   if (typeof text !== "string") return text;
-  if (text.length > MAX_CHARACTERS) {
-    return { code: "text_too_long", message: `${column} is longer than ${MAX_CHARACTERS} characters.` };
-  }
-  return checked(column, text);
+  return text.length > MAX_CHARACTERS ? tooLong(column) : checked(column, text);
+}
+
+function tooLong(column: string): Rejection {
+  return { code: "text_too_long", message: `${column} is longer than ${MAX_CHARACTERS} characters.` };
 }
 
 /** Why a part of a value is no JSON. */
@@ -76,16 +76,33 @@ function checked(column: string, text: string): string | Rejection {
   } catch {
     return { code: "json_invalid", message: `${column} is ${showValue(text)}, which is no JSON object.` };
   }
+  // What is stored has to fit when it comes back in a dump.
+  let characters = 0;
   for (const { token } of jsonTokens(text)) {
     const problem = tokenProblem(column, token);
     if (problem !== undefined) return problem;
+    characters += storedCharacters(token);
   }
-  return text;
+  return characters > MAX_CHARACTERS ? tooLong(column) : text;
+}
+
+/** How long a token is, at most, in the text that PostgreSQL makes of it: a blank follows commas and colons. */
+function storedCharacters(token: string): number {
+  if (token === "," || token === ":") return 2;
+  return isNumber(token) ? numberCharacters(token) : token.length;
+}
+
+const isNumber = (token: string): boolean => /^[-\d]/.test(token);
+
+/** Digits of a number without an exponent, at most. */
+function numberCharacters(token: string): number {
+  const exponent = /[eE](.+)/.exec(token)?.[1];
+  return token.length + Math.abs(Number(exponent ?? 0));
 }
 
 function tokenProblem(column: string, token: string): Rejection | undefined {
   if (token.startsWith('"')) return textProblem(column, token.includes("\\") ? (JSON.parse(token) as string) : token);
-  return /^[-\d]/.test(token) ? numberProblem(column, token) : undefined;
+  return isNumber(token) ? numberProblem(column, token) : undefined;
 }
 
 function isTooDeep(value: unknown, depth: number): boolean {
@@ -94,8 +111,7 @@ function isTooDeep(value: unknown, depth: number): boolean {
 }
 
 function numberProblem(column: string, source: string): Rejection | undefined {
-  const decimal = readDecimal(source);
-  if (decimal !== undefined && Math.abs(decimal.exponent) + decimal.digits.length <= MAX_EXPONENT) return undefined;
+  if (numberCharacters(source) <= MAX_NUMBER_CHARACTERS) return undefined;
   return {
     code: "number_out_of_range",
     message: `${column} holds the number ${showValue(source)}, which is out of range.`,
