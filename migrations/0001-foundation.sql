@@ -222,7 +222,9 @@ declare
   width text := (select s.value from store.settings s where s.name = 'partition_width.' || dataset);
   parent text := dataset || '_data';
   child text;
-  starts timestamptz[] := array(select distinct date_trunc(width, t) from unnest(times) t order by 1);
+  starts timestamptz[] := array(
+    select distinct date_trunc(width, t) from unnest(times) t where t is not null order by 1
+  );
   start_at timestamptz;
 begin
   if width is null then
