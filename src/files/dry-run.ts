@@ -28,7 +28,7 @@ async function check(
       const rejection = batch.add(row);
       if (rejection !== undefined) {
         result.rejected++;
-        options.onRejected?.({ index, ...rejection, row });
+        options.onRejected?.({ index: options.placeOf?.(row) ?? index, ...rejection, row });
       }
       index++;
     }

@@ -39,12 +39,11 @@ describe("ingestFile", () => {
   it("gives each reject the number of its line, whoever rejected it", async () => {
     const text = `${HEADER}${line("A")}\n${line("B")}too,few,cells\n"a quote\nover two lines",B,v,1m,1,1,1,1,1\n${line("C")}`;
     const rejects: Reject[] = [];
-    const rejectSome = target(async (rows, { onRejected }) => {
-      let index = 0;
+    const rejectSome = target(async (rows, { onRejected, placeOf }) => {
       for await (const batch of rows) {
         for (const row of batch) {
-          if (row["symbol"] !== "A") onRejected?.({ index, code: "number_invalid", message: "No.", row });
-          index++;
+          if (row["symbol"] === "A") continue;
+          onRejected?.({ index: placeOf!(row), code: "number_invalid", message: "No.", row });
         }
       }
     });

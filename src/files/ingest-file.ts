@@ -53,12 +53,14 @@ export async function ingestFile(
   const rows = ingestion.rows();
   try {
     const { onRejected, onBatch } = ingestion;
+    const placeOf = (row: unknown): number => (row as LabelledRow)[LINE]!;
     const { batchRows, timeZone } = options;
     await target.upsert(rows as AsyncIterable<readonly unknown[]> as AsyncIterable<readonly never[]>, {
       ...(batchRows !== undefined && { batchRows }),
       ...(timeZone !== undefined && { timeZone }),
       onRejected,
       onBatch,
+      placeOf,
     });
     await ingestion.report();
     return ingestion.counts;
@@ -98,8 +100,8 @@ class Ingestion {
     }
   }
 
-  readonly onRejected: NonNullable<UpsertOptions["onRejected"]> = ({ row, code, message }) => {
-    this.#reject((row as LabelledRow)[LINE]!, code, message, this.#readable(row as RawRow));
+  readonly onRejected: NonNullable<UpsertOptions["onRejected"]> = ({ index, row, code, message }) => {
+    this.#reject(index, code, message, this.#readable(row as RawRow));
   };
 
   readonly onBatch: NonNullable<UpsertOptions["onBatch"]> = ({ inserted, updated, unchanged, superseded }) => {

@@ -119,6 +119,19 @@ export class RowBatch {
     return undefined;
   }
 
+  /** A row as it was understood: its key and what it brings. */
+  rowAt(at: number): Record<string, unknown> {
+    const { dimensions, time } = this.dataset;
+    const series = this.series[this.seriesAt[at]!]!;
+    const row: Record<string, unknown> = {};
+    for (const [place, { name }] of dimensions.entries()) row[name] = series[place];
+    row[time.name] = BigInt(this.times[at]!);
+    for (const [slot, { column, values, nulls }] of this.columns.entries()) {
+      if ((this.present[at]! & (1 << slot)) !== 0) row[column.name] = nulls[at] === 1 ? null : values[at];
+    }
+    return row;
+  }
+
   /** Reads the row's fields into the buffers; the bits of the values that it brings. */
   #setFields(row: Record<string, unknown>, at: number): number | Rejection {
     let present = 0;
