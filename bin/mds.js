@@ -45,11 +45,12 @@ function tooOld() {
 
 function runWith(node) {
   const child = spawn(node, process.execArgv.concat(process.argv.slice(1)), { stdio: "inherit" });
-  // A terminal sends Ctrl-C to both processes; sent on as well, it would be a second one, which ends at once.
+  // A terminal tells both processes of Ctrl-C and of its end; sent on as well, that would be a second signal, which
+  // ends at once.
   const hasTerminal = [0, 1, 2].some((fd) => isatty(fd));
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
     process.on(signal, () => {
-      if (signal !== "SIGINT" || !hasTerminal) child.kill(signal);
+      if (signal === "SIGTERM" || !hasTerminal) child.kill(signal);
     });
   }
   child.on("error", tooOld);

@@ -36,11 +36,36 @@ create table store.bars_data (
   constraint high_is_highest check (high_price >= open_price and high_price >= close_price)
 ) partition by range (ts);
 
+-- What tenants store must not show in the planner's estimates, so statistics are kept of ids only.
+alter table store.bars_series
+  alter column vendor set statistics 0,
+  alter column symbol set statistics 0,
+  alter column timeframe set statistics 0;
+alter table store.bars_data
+  alter column ts set statistics 0,
+  alter column open_price set statistics 0,
+  alter column high_price set statistics 0,
+  alter column low_price set statistics 0,
+  alter column close_price set statistics 0,
+  alter column volume set statistics 0,
+  alter column trade_count set statistics 0,
+  alter column vwap set statistics 0;
+
+create function store.own_bars_series() returns table (series_id int4, vendor text, symbol text, timeframe text)
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+  select s.series_id, s.vendor, s.symbol, s.timeframe
+  from store.bars_series s where s.tenant_id = (select store.current_tenant())
+$$;
+
+-- The order keeps the inner query one of its own, run for each of the tenant's series; it sorts nothing. In a plain join
+-- the planner may filter all tenants' rows by a reader's condition first, and explain analyze then counts them.
 create view mds.bars with (security_barrier) as
 select s.vendor, s.symbol, s.timeframe, d.ts, d.open_price, d.high_price, d.low_price, d.close_price, d.volume, d.trade_count, d.vwap
-from store.bars_series s
-join store.bars_data d on d.series_id = s.series_id
-where s.tenant_id = (select store.current_tenant());
+from store.own_bars_series() s
+cross join lateral (
+  select d.ts, d.open_price, d.high_price, d.low_price, d.close_price, d.volume, d.trade_count, d.vwap
+  from store.bars_data d where d.series_id = s.series_id order by d.series_id
+) d;
 
 -- Answers with the series' ids in the order asked; makes those that are missing.
 -- An anti-join first: "on conflict do nothing" alone would burn an id for every known series.
@@ -62,27 +87,34 @@ begin
   );
 end $$;
 
--- The tenant's series, from behind one of them where it is given; a null array means any.
+-- The tenant's series, from behind one of them where it is given; a null array means any. The tenant is looked up
+-- first: were that part of the query, whether it is done at all would tell that somebody has such a series.
 create function mds.find_bars_series(
-  vendor_values text[], symbol_values text[], timeframe_values text[], ignore_case boolean, max_series int4, after_series int4 default null
+  vendor_values text[], symbol_values text[], timeframe_values text[],
+  ignore_case boolean, max_series int4, after_series int4 default null
 )
 returns table (series_id int4, vendor text, symbol text, timeframe text)
-language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-  select s.series_id, s.vendor, s.symbol, s.timeframe
-  from store.bars_series s
-  where s.tenant_id = (select store.current_tenant())
-    and (vendor_values is null or s.vendor = any (vendor_values)
-      or (ignore_case and lower(s.vendor) = any (select lower(g) from unnest(vendor_values) as g)))
-    and (symbol_values is null or s.symbol = any (symbol_values)
-      or (ignore_case and lower(s.symbol) = any (select lower(g) from unnest(symbol_values) as g)))
-    and (timeframe_values is null or s.timeframe = any (timeframe_values)
-      or (ignore_case and lower(s.timeframe) = any (select lower(g) from unnest(timeframe_values) as g)))
-    and (after_series is null or (s.vendor collate "C", s.symbol collate "C", s.timeframe collate "C") > (
-      select a.vendor, a.symbol, a.timeframe from store.bars_series a
-      where a.series_id = after_series and a.tenant_id = (select store.current_tenant())))
-  order by s.vendor collate "C", s.symbol collate "C", s.timeframe collate "C"
-  limit max_series
-$$;
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan as $$
+#variable_conflict use_column
+declare
+  tenant uuid := store.current_tenant();
+begin
+  return query
+    select s.series_id, s.vendor, s.symbol, s.timeframe
+    from store.bars_series s
+    where s.tenant_id = tenant
+      and (vendor_values is null or s.vendor = any (vendor_values)
+        or (ignore_case and lower(s.vendor) = any (select lower(g) from unnest(vendor_values) as g)))
+      and (symbol_values is null or s.symbol = any (symbol_values)
+        or (ignore_case and lower(s.symbol) = any (select lower(g) from unnest(symbol_values) as g)))
+      and (timeframe_values is null or s.timeframe = any (timeframe_values)
+        or (ignore_case and lower(s.timeframe) = any (select lower(g) from unnest(timeframe_values) as g)))
+      and (after_series is null or (s.vendor collate "C", s.symbol collate "C", s.timeframe collate "C") > (
+        select a.vendor, a.symbol, a.timeframe from store.bars_series a
+        where a.series_id = after_series and a.tenant_id = tenant))
+    order by s.vendor collate "C", s.symbol collate "C", s.timeframe collate "C"
+    limit max_series;
+end $$;
 
 -- One batch: parallel arrays in key order, every key once. A value column whose array is null is absent and keeps what is
 -- stored. Rows that the absent columns make impossible come back in "rejected" (1-based positions with their reasons);
@@ -330,10 +362,11 @@ begin
   end loop;
 end $$;
 
-revoke execute on function mds.find_bars_series, mds.read_bars, mds.ensure_bars_series, mds.upsert_bars from public;
-grant execute on function mds.find_bars_series, mds.read_bars to mds_app, mds_reader;
+revoke execute on function store.own_bars_series, mds.find_bars_series, mds.read_bars, mds.ensure_bars_series, mds.upsert_bars from public;
+grant execute on function store.own_bars_series, mds.find_bars_series, mds.read_bars to mds_app, mds_reader;
 grant execute on function mds.ensure_bars_series, mds.upsert_bars to mds_app;
 grant select on mds.bars to mds_app, mds_reader;
+
 -- Bars only, from here on.
 
 -- The same data under the names that provider pipelines use.
@@ -389,18 +422,23 @@ end $$;
 -- A null argument means any.
 create function mds.read_latest_prices(vendors text[], symbols text[])
 returns table (vendor text, symbol text, price float8, price_timestamp timestamptz)
-language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-  with series as materialized (
-    select s.series_id, s.vendor, s.symbol, s.timeframe
-    from store.bars_series s
-    where s.tenant_id = (select store.current_tenant())
-      and (vendors is null or s.vendor = any (vendors)) and (symbols is null or s.symbol = any (symbols))
-  )
-  select distinct on (s.vendor collate "C", s.symbol collate "C") s.vendor, s.symbol, l.close_price, l.ts
-  from store.last_bars((select array_agg(series_id) from series)) l
-  join series s on s.series_id = l.series_id
-  order by s.vendor collate "C", s.symbol collate "C", store.bar_end(l.ts, s.timeframe) desc, l.ts desc
-$$;
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan as $$
+#variable_conflict use_column
+declare
+  tenant uuid := store.current_tenant();
+begin
+  return query
+    with series as materialized (
+      select s.series_id, s.vendor, s.symbol, s.timeframe
+      from store.bars_series s
+      where s.tenant_id = tenant
+        and (vendors is null or s.vendor = any (vendors)) and (symbols is null or s.symbol = any (symbols))
+    )
+    select distinct on (s.vendor collate "C", s.symbol collate "C") s.vendor, s.symbol, l.close_price, l.ts
+    from store.last_bars((select array_agg(series_id) from series)) l
+    join series s on s.series_id = l.series_id
+    order by s.vendor collate "C", s.symbol collate "C", store.bar_end(l.ts, s.timeframe) desc, l.ts desc;
+end $$;
 
 create view mds.latest_prices with (security_barrier) as
 select vendor, symbol, price, price_timestamp from mds.read_latest_prices(null, null);
@@ -420,6 +458,7 @@ drop function mds.upsert_bars(int4[], timestamptz[], float8[], float8[], float8[
 drop function mds.find_bars_series(text[], text[], text[], boolean, int4, int4);
 drop function mds.ensure_bars_series(text[], text[], text[]);
 drop view mds.bars;
+drop function store.own_bars_series();
 drop table store.bars_data;
 drop table store.bars_series;
 delete from store.settings where name = 'partition_width.bars';

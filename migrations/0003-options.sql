@@ -48,11 +48,43 @@ create table store.options_data (
   constraint volume_range check (volume >= 0)
 ) partition by range (ts);
 
+-- What tenants store must not show in the planner's estimates, so statistics are kept of ids only.
+alter table store.options_series
+  alter column vendor set statistics 0,
+  alter column symbol set statistics 0,
+  alter column expiry set statistics 0,
+  alter column option_type set statistics 0,
+  alter column strike set statistics 0;
+alter table store.options_data
+  alter column ts set statistics 0,
+  alter column bid set statistics 0,
+  alter column ask set statistics 0,
+  alter column last set statistics 0,
+  alter column iv set statistics 0,
+  alter column delta set statistics 0,
+  alter column gamma set statistics 0,
+  alter column theta set statistics 0,
+  alter column vega set statistics 0,
+  alter column rho set statistics 0,
+  alter column spot set statistics 0,
+  alter column oi set statistics 0,
+  alter column volume set statistics 0;
+
+create function store.own_options_series() returns table (series_id int4, vendor text, symbol text, expiry date, option_type text, strike numeric)
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+  select s.series_id, s.vendor, s.symbol, s.expiry, s.option_type, s.strike
+  from store.options_series s where s.tenant_id = (select store.current_tenant())
+$$;
+
+-- The order keeps the inner query one of its own, run for each of the tenant's series; it sorts nothing. In a plain join
+-- the planner may filter all tenants' rows by a reader's condition first, and explain analyze then counts them.
 create view mds.options_snap with (security_barrier) as
 select s.vendor, s.symbol, s.expiry, s.option_type, s.strike, d.ts, d.bid, d.ask, d.last, d.iv, d.delta, d.gamma, d.theta, d.vega, d.rho, d.spot, d.oi, d.volume
-from store.options_series s
-join store.options_data d on d.series_id = s.series_id
-where s.tenant_id = (select store.current_tenant());
+from store.own_options_series() s
+cross join lateral (
+  select d.ts, d.bid, d.ask, d.last, d.iv, d.delta, d.gamma, d.theta, d.vega, d.rho, d.spot, d.oi, d.volume
+  from store.options_data d where d.series_id = s.series_id order by d.series_id
+) d;
 
 -- Answers with the series' ids in the order asked; makes those that are missing.
 -- An anti-join first: "on conflict do nothing" alone would burn an id for every known series.
@@ -74,28 +106,35 @@ begin
   );
 end $$;
 
--- The tenant's series, from behind one of them where it is given; a null array means any.
+-- The tenant's series, from behind one of them where it is given; a null array means any. The tenant is looked up
+-- first: were that part of the query, whether it is done at all would tell that somebody has such a series.
 create function mds.find_options_series(
-  vendor_values text[], symbol_values text[], expiry_values text[], option_type_values text[], strike_values text[], ignore_case boolean, max_series int4, after_series int4 default null
+  vendor_values text[], symbol_values text[], expiry_values text[], option_type_values text[], strike_values text[],
+  ignore_case boolean, max_series int4, after_series int4 default null
 )
 returns table (series_id int4, vendor text, symbol text, expiry text, option_type text, strike text)
-language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-  select s.series_id, s.vendor, s.symbol, to_char(s.expiry, 'YYYY-MM-DD'), s.option_type, trim_scale(s.strike)::text
-  from store.options_series s
-  where s.tenant_id = (select store.current_tenant())
-    and (vendor_values is null or s.vendor = any (vendor_values)
-      or (ignore_case and lower(s.vendor) = any (select lower(g) from unnest(vendor_values) as g)))
-    and (symbol_values is null or s.symbol = any (symbol_values)
-      or (ignore_case and lower(s.symbol) = any (select lower(g) from unnest(symbol_values) as g)))
-    and (expiry_values is null or s.expiry = any (expiry_values::date[]))
-    and (option_type_values is null or s.option_type = any (option_type_values))
-    and (strike_values is null or s.strike = any (strike_values::numeric[]))
-    and (after_series is null or (s.vendor collate "C", s.symbol collate "C", s.expiry, s.option_type collate "C", s.strike) > (
-      select a.vendor, a.symbol, a.expiry, a.option_type, a.strike from store.options_series a
-      where a.series_id = after_series and a.tenant_id = (select store.current_tenant())))
-  order by s.vendor collate "C", s.symbol collate "C", s.expiry, s.option_type collate "C", s.strike
-  limit max_series
-$$;
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan as $$
+#variable_conflict use_column
+declare
+  tenant uuid := store.current_tenant();
+begin
+  return query
+    select s.series_id, s.vendor, s.symbol, to_char(s.expiry, 'YYYY-MM-DD'), s.option_type, trim_scale(s.strike)::text
+    from store.options_series s
+    where s.tenant_id = tenant
+      and (vendor_values is null or s.vendor = any (vendor_values)
+        or (ignore_case and lower(s.vendor) = any (select lower(g) from unnest(vendor_values) as g)))
+      and (symbol_values is null or s.symbol = any (symbol_values)
+        or (ignore_case and lower(s.symbol) = any (select lower(g) from unnest(symbol_values) as g)))
+      and (expiry_values is null or s.expiry = any (expiry_values::date[]))
+      and (option_type_values is null or s.option_type = any (option_type_values))
+      and (strike_values is null or s.strike = any (strike_values::numeric[]))
+      and (after_series is null or (s.vendor collate "C", s.symbol collate "C", s.expiry, s.option_type collate "C", s.strike) > (
+        select a.vendor, a.symbol, a.expiry, a.option_type, a.strike from store.options_series a
+        where a.series_id = after_series and a.tenant_id = tenant))
+    order by s.vendor collate "C", s.symbol collate "C", s.expiry, s.option_type collate "C", s.strike
+    limit max_series;
+end $$;
 
 -- One batch: parallel arrays in key order, every key once. A value column whose array is null is absent and keeps what is
 -- stored. Rows that the absent columns make impossible come back in "rejected" (1-based positions with their reasons);
@@ -343,10 +382,11 @@ begin
   end loop;
 end $$;
 
-revoke execute on function mds.find_options_series, mds.read_options, mds.ensure_options_series, mds.upsert_options from public;
-grant execute on function mds.find_options_series, mds.read_options to mds_app, mds_reader;
+revoke execute on function store.own_options_series, mds.find_options_series, mds.read_options, mds.ensure_options_series, mds.upsert_options from public;
+grant execute on function store.own_options_series, mds.find_options_series, mds.read_options to mds_app, mds_reader;
 grant execute on function mds.ensure_options_series, mds.upsert_options to mds_app;
 grant select on mds.options_snap to mds_app, mds_reader;
+
 -- Options only, from here on.
 
 -- All contracts of an underlying that had not expired at a moment, each with its newest snapshot not after it.
@@ -356,21 +396,26 @@ returns table (
   bid float8, ask float8, last float8, iv float8, delta float8, gamma float8, theta float8, vega float8, rho float8,
   spot float8, oi int8, volume int8
 )
-language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-  with contracts as materialized (
-    select s.series_id, s.vendor, s.symbol, s.expiry, s.option_type, s.strike
-    from store.options_series s
-    where s.tenant_id = (select store.current_tenant())
-      and (vendor_values is null or s.vendor = any (vendor_values)) and s.symbol = symbol_value
-      and s.expiry >= (at_time at time zone 'UTC')::date
-  )
-  select c.vendor, c.symbol, to_char(c.expiry, 'YYYY-MM-DD'), c.option_type, trim_scale(c.strike)::text, d.ts,
-    d.bid, d.ask, d.last, d.iv, d.delta, d.gamma, d.theta, d.vega, d.rho, d.spot, d.oi, d.volume
-  from store.last_times('options', 'ts', (select array_agg(series_id) from contracts), at_time) l
-  join contracts c on c.series_id = l.series_id
-  join store.options_data d on d.series_id = l.series_id and d.ts = l.last_time
-  order by c.vendor collate "C", c.expiry, c.strike, c.option_type
-$$;
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan as $$
+#variable_conflict use_column
+declare
+  tenant uuid := store.current_tenant();
+begin
+  return query
+    with contracts as materialized (
+      select s.series_id, s.vendor, s.symbol, s.expiry, s.option_type, s.strike
+      from store.options_series s
+      where s.tenant_id = tenant
+        and (vendor_values is null or s.vendor = any (vendor_values)) and s.symbol = symbol_value
+        and s.expiry >= (at_time at time zone 'UTC')::date
+    )
+    select c.vendor, c.symbol, to_char(c.expiry, 'YYYY-MM-DD'), c.option_type, trim_scale(c.strike)::text, d.ts,
+      d.bid, d.ask, d.last, d.iv, d.delta, d.gamma, d.theta, d.vega, d.rho, d.spot, d.oi, d.volume
+    from store.last_times('options', 'ts', (select array_agg(series_id) from contracts), at_time) l
+    join contracts c on c.series_id = l.series_id
+    join store.options_data d on d.series_id = l.series_id and d.ts = l.last_time
+    order by c.vendor collate "C", c.expiry, c.strike, c.option_type;
+end $$;
 
 revoke execute on function mds.read_option_chain from public;
 grant execute on function mds.read_option_chain to mds_app, mds_reader;
@@ -382,6 +427,7 @@ drop function mds.upsert_options(int4[], timestamptz[], float8[], float8[], floa
 drop function mds.find_options_series(text[], text[], text[], text[], text[], boolean, int4, int4);
 drop function mds.ensure_options_series(text[], text[], text[], text[], text[]);
 drop view mds.options_snap;
+drop function store.own_options_series();
 drop table store.options_data;
 drop table store.options_series;
 delete from store.settings where name = 'partition_width.options';

@@ -28,11 +28,33 @@ create table store.fundamentals_data (
   constraint metrics_object check (jsonb_typeof(metrics) = 'object')
 ) partition by range (asof);
 
+-- What tenants store must not show in the planner's estimates, so statistics are kept of ids only.
+alter table store.fundamentals_series
+  alter column vendor set statistics 0,
+  alter column symbol set statistics 0;
+alter table store.fundamentals_data
+  alter column asof set statistics 0,
+  alter column total_assets set statistics 0,
+  alter column total_liabilities set statistics 0,
+  alter column net_income set statistics 0,
+  alter column eps set statistics 0,
+  alter column metrics set statistics 0;
+
+create function store.own_fundamentals_series() returns table (series_id int4, vendor text, symbol text)
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+  select s.series_id, s.vendor, s.symbol
+  from store.fundamentals_series s where s.tenant_id = (select store.current_tenant())
+$$;
+
+-- The order keeps the inner query one of its own, run for each of the tenant's series; it sorts nothing. In a plain join
+-- the planner may filter all tenants' rows by a reader's condition first, and explain analyze then counts them.
 create view mds.fundamentals with (security_barrier) as
 select s.vendor, s.symbol, d.asof, d.total_assets, d.total_liabilities, d.net_income, d.eps, d.metrics
-from store.fundamentals_series s
-join store.fundamentals_data d on d.series_id = s.series_id
-where s.tenant_id = (select store.current_tenant());
+from store.own_fundamentals_series() s
+cross join lateral (
+  select d.asof, d.total_assets, d.total_liabilities, d.net_income, d.eps, d.metrics
+  from store.fundamentals_data d where d.series_id = s.series_id order by d.series_id
+) d;
 
 -- Answers with the series' ids in the order asked; makes those that are missing.
 -- An anti-join first: "on conflict do nothing" alone would burn an id for every known series.
@@ -54,25 +76,32 @@ begin
   );
 end $$;
 
--- The tenant's series, from behind one of them where it is given; a null array means any.
+-- The tenant's series, from behind one of them where it is given; a null array means any. The tenant is looked up
+-- first: were that part of the query, whether it is done at all would tell that somebody has such a series.
 create function mds.find_fundamentals_series(
-  vendor_values text[], symbol_values text[], ignore_case boolean, max_series int4, after_series int4 default null
+  vendor_values text[], symbol_values text[],
+  ignore_case boolean, max_series int4, after_series int4 default null
 )
 returns table (series_id int4, vendor text, symbol text)
-language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-  select s.series_id, s.vendor, s.symbol
-  from store.fundamentals_series s
-  where s.tenant_id = (select store.current_tenant())
-    and (vendor_values is null or s.vendor = any (vendor_values)
-      or (ignore_case and lower(s.vendor) = any (select lower(g) from unnest(vendor_values) as g)))
-    and (symbol_values is null or s.symbol = any (symbol_values)
-      or (ignore_case and lower(s.symbol) = any (select lower(g) from unnest(symbol_values) as g)))
-    and (after_series is null or (s.vendor collate "C", s.symbol collate "C") > (
-      select a.vendor, a.symbol from store.fundamentals_series a
-      where a.series_id = after_series and a.tenant_id = (select store.current_tenant())))
-  order by s.vendor collate "C", s.symbol collate "C"
-  limit max_series
-$$;
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan as $$
+#variable_conflict use_column
+declare
+  tenant uuid := store.current_tenant();
+begin
+  return query
+    select s.series_id, s.vendor, s.symbol
+    from store.fundamentals_series s
+    where s.tenant_id = tenant
+      and (vendor_values is null or s.vendor = any (vendor_values)
+        or (ignore_case and lower(s.vendor) = any (select lower(g) from unnest(vendor_values) as g)))
+      and (symbol_values is null or s.symbol = any (symbol_values)
+        or (ignore_case and lower(s.symbol) = any (select lower(g) from unnest(symbol_values) as g)))
+      and (after_series is null or (s.vendor collate "C", s.symbol collate "C") > (
+        select a.vendor, a.symbol from store.fundamentals_series a
+        where a.series_id = after_series and a.tenant_id = tenant))
+    order by s.vendor collate "C", s.symbol collate "C"
+    limit max_series;
+end $$;
 
 -- One batch: parallel arrays in key order, every key once. A value column whose array is null is absent and keeps what is
 -- stored. Rows that the absent columns make impossible come back in "rejected" (1-based positions with their reasons);
@@ -263,8 +292,8 @@ begin
   end loop;
 end $$;
 
-revoke execute on function mds.find_fundamentals_series, mds.read_fundamentals, mds.ensure_fundamentals_series, mds.upsert_fundamentals from public;
-grant execute on function mds.find_fundamentals_series, mds.read_fundamentals to mds_app, mds_reader;
+revoke execute on function store.own_fundamentals_series, mds.find_fundamentals_series, mds.read_fundamentals, mds.ensure_fundamentals_series, mds.upsert_fundamentals from public;
+grant execute on function store.own_fundamentals_series, mds.find_fundamentals_series, mds.read_fundamentals to mds_app, mds_reader;
 grant execute on function mds.ensure_fundamentals_series, mds.upsert_fundamentals to mds_app;
 grant select on mds.fundamentals to mds_app, mds_reader;
 
@@ -274,6 +303,7 @@ drop function mds.upsert_fundamentals(int4[], timestamptz[], numeric[], numeric[
 drop function mds.find_fundamentals_series(text[], text[], boolean, int4, int4);
 drop function mds.ensure_fundamentals_series(text[], text[]);
 drop view mds.fundamentals;
+drop function store.own_fundamentals_series();
 drop table store.fundamentals_data;
 drop table store.fundamentals_series;
 delete from store.settings where name = 'partition_width.fundamentals';

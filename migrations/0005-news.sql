@@ -28,11 +28,33 @@ create table store.news_data (
   constraint metadata_object check (jsonb_typeof(metadata) = 'object')
 ) partition by range (published_at);
 
+-- What tenants store must not show in the planner's estimates, so statistics are kept of ids only.
+alter table store.news_series
+  alter column vendor set statistics 0;
+alter table store.news_data
+  alter column published_at set statistics 0,
+  alter column id set statistics 0,
+  alter column symbol set statistics 0,
+  alter column title set statistics 0,
+  alter column url set statistics 0,
+  alter column sentiment_score set statistics 0,
+  alter column metadata set statistics 0;
+
+create function store.own_news_series() returns table (series_id int4, vendor text)
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+  select s.series_id, s.vendor
+  from store.news_series s where s.tenant_id = (select store.current_tenant())
+$$;
+
+-- The order keeps the inner query one of its own, run for each of the tenant's series; it sorts nothing. In a plain join
+-- the planner may filter all tenants' rows by a reader's condition first, and explain analyze then counts them.
 create view mds.news with (security_barrier) as
 select s.vendor, d.published_at, d.symbol, d.title, d.url, d.sentiment_score, d.metadata
-from store.news_series s
-join store.news_data d on d.series_id = s.series_id
-where s.tenant_id = (select store.current_tenant());
+from store.own_news_series() s
+cross join lateral (
+  select d.published_at, d.symbol, d.title, d.url, d.sentiment_score, d.metadata
+  from store.news_data d where d.series_id = s.series_id order by d.series_id
+) d;
 
 -- Answers with the series' ids in the order asked; makes those that are missing.
 -- An anti-join first: "on conflict do nothing" alone would burn an id for every known series.
@@ -54,23 +76,30 @@ begin
   );
 end $$;
 
--- The tenant's series, from behind one of them where it is given; a null array means any.
+-- The tenant's series, from behind one of them where it is given; a null array means any. The tenant is looked up
+-- first: were that part of the query, whether it is done at all would tell that somebody has such a series.
 create function mds.find_news_series(
-  vendor_values text[], ignore_case boolean, max_series int4, after_series int4 default null
+  vendor_values text[],
+  ignore_case boolean, max_series int4, after_series int4 default null
 )
 returns table (series_id int4, vendor text)
-language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-  select s.series_id, s.vendor
-  from store.news_series s
-  where s.tenant_id = (select store.current_tenant())
-    and (vendor_values is null or s.vendor = any (vendor_values)
-      or (ignore_case and lower(s.vendor) = any (select lower(g) from unnest(vendor_values) as g)))
-    and (after_series is null or (s.vendor collate "C") > (
-      select a.vendor from store.news_series a
-      where a.series_id = after_series and a.tenant_id = (select store.current_tenant())))
-  order by s.vendor collate "C"
-  limit max_series
-$$;
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan as $$
+#variable_conflict use_column
+declare
+  tenant uuid := store.current_tenant();
+begin
+  return query
+    select s.series_id, s.vendor
+    from store.news_series s
+    where s.tenant_id = tenant
+      and (vendor_values is null or s.vendor = any (vendor_values)
+        or (ignore_case and lower(s.vendor) = any (select lower(g) from unnest(vendor_values) as g)))
+      and (after_series is null or (s.vendor collate "C") > (
+        select a.vendor from store.news_series a
+        where a.series_id = after_series and a.tenant_id = tenant))
+    order by s.vendor collate "C"
+    limit max_series;
+end $$;
 
 -- One batch: parallel arrays in key order, every key once. A value column whose array is null is absent and keeps what is
 -- stored. Rows that the absent columns make impossible come back in "rejected" (1-based positions with their reasons);
@@ -261,8 +290,8 @@ begin
   end loop;
 end $$;
 
-revoke execute on function mds.find_news_series, mds.read_news, mds.ensure_news_series, mds.upsert_news from public;
-grant execute on function mds.find_news_series, mds.read_news to mds_app, mds_reader;
+revoke execute on function store.own_news_series, mds.find_news_series, mds.read_news, mds.ensure_news_series, mds.upsert_news from public;
+grant execute on function store.own_news_series, mds.find_news_series, mds.read_news to mds_app, mds_reader;
 grant execute on function mds.ensure_news_series, mds.upsert_news to mds_app;
 grant select on mds.news to mds_app, mds_reader;
 
@@ -272,6 +301,7 @@ drop function mds.upsert_news(int4[], timestamptz[], bytea[], text[], text[], te
 drop function mds.find_news_series(text[], boolean, int4, int4);
 drop function mds.ensure_news_series(text[]);
 drop view mds.news;
+drop function store.own_news_series();
 drop table store.news_data;
 drop table store.news_series;
 delete from store.settings where name = 'partition_width.news';

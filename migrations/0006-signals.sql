@@ -26,11 +26,32 @@ create table store.signals_data (
   constraint metadata_object check (jsonb_typeof(metadata) = 'object')
 ) partition by range (ts);
 
+-- What tenants store must not show in the planner's estimates, so statistics are kept of ids only.
+alter table store.signals_series
+  alter column vendor set statistics 0,
+  alter column symbol set statistics 0,
+  alter column name set statistics 0;
+alter table store.signals_data
+  alter column ts set statistics 0,
+  alter column value set statistics 0,
+  alter column score set statistics 0,
+  alter column metadata set statistics 0;
+
+create function store.own_signals_series() returns table (series_id int4, vendor text, symbol text, name text)
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+  select s.series_id, s.vendor, s.symbol, s.name
+  from store.signals_series s where s.tenant_id = (select store.current_tenant())
+$$;
+
+-- The order keeps the inner query one of its own, run for each of the tenant's series; it sorts nothing. In a plain join
+-- the planner may filter all tenants' rows by a reader's condition first, and explain analyze then counts them.
 create view mds.signals with (security_barrier) as
 select s.vendor, s.symbol, s.name, d.ts, d.value, d.score, d.metadata
-from store.signals_series s
-join store.signals_data d on d.series_id = s.series_id
-where s.tenant_id = (select store.current_tenant());
+from store.own_signals_series() s
+cross join lateral (
+  select d.ts, d.value, d.score, d.metadata
+  from store.signals_data d where d.series_id = s.series_id order by d.series_id
+) d;
 
 -- Answers with the series' ids in the order asked; makes those that are missing.
 -- An anti-join first: "on conflict do nothing" alone would burn an id for every known series.
@@ -52,27 +73,34 @@ begin
   );
 end $$;
 
--- The tenant's series, from behind one of them where it is given; a null array means any.
+-- The tenant's series, from behind one of them where it is given; a null array means any. The tenant is looked up
+-- first: were that part of the query, whether it is done at all would tell that somebody has such a series.
 create function mds.find_signals_series(
-  vendor_values text[], symbol_values text[], name_values text[], ignore_case boolean, max_series int4, after_series int4 default null
+  vendor_values text[], symbol_values text[], name_values text[],
+  ignore_case boolean, max_series int4, after_series int4 default null
 )
 returns table (series_id int4, vendor text, symbol text, name text)
-language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-  select s.series_id, s.vendor, s.symbol, s.name
-  from store.signals_series s
-  where s.tenant_id = (select store.current_tenant())
-    and (vendor_values is null or s.vendor = any (vendor_values)
-      or (ignore_case and lower(s.vendor) = any (select lower(g) from unnest(vendor_values) as g)))
-    and (symbol_values is null or s.symbol = any (symbol_values)
-      or (ignore_case and lower(s.symbol) = any (select lower(g) from unnest(symbol_values) as g)))
-    and (name_values is null or s.name = any (name_values)
-      or (ignore_case and lower(s.name) = any (select lower(g) from unnest(name_values) as g)))
-    and (after_series is null or (s.vendor collate "C", s.symbol collate "C", s.name collate "C") > (
-      select a.vendor, a.symbol, a.name from store.signals_series a
-      where a.series_id = after_series and a.tenant_id = (select store.current_tenant())))
-  order by s.vendor collate "C", s.symbol collate "C", s.name collate "C"
-  limit max_series
-$$;
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan as $$
+#variable_conflict use_column
+declare
+  tenant uuid := store.current_tenant();
+begin
+  return query
+    select s.series_id, s.vendor, s.symbol, s.name
+    from store.signals_series s
+    where s.tenant_id = tenant
+      and (vendor_values is null or s.vendor = any (vendor_values)
+        or (ignore_case and lower(s.vendor) = any (select lower(g) from unnest(vendor_values) as g)))
+      and (symbol_values is null or s.symbol = any (symbol_values)
+        or (ignore_case and lower(s.symbol) = any (select lower(g) from unnest(symbol_values) as g)))
+      and (name_values is null or s.name = any (name_values)
+        or (ignore_case and lower(s.name) = any (select lower(g) from unnest(name_values) as g)))
+      and (after_series is null or (s.vendor collate "C", s.symbol collate "C", s.name collate "C") > (
+        select a.vendor, a.symbol, a.name from store.signals_series a
+        where a.series_id = after_series and a.tenant_id = tenant))
+    order by s.vendor collate "C", s.symbol collate "C", s.name collate "C"
+    limit max_series;
+end $$;
 
 -- One batch: parallel arrays in key order, every key once. A value column whose array is null is absent and keeps what is
 -- stored. Rows that the absent columns make impossible come back in "rejected" (1-based positions with their reasons);
@@ -275,30 +303,36 @@ begin
   end loop;
 end $$;
 
-revoke execute on function mds.find_signals_series, mds.read_signals, mds.ensure_signals_series, mds.upsert_signals from public;
-grant execute on function mds.find_signals_series, mds.read_signals to mds_app, mds_reader;
+revoke execute on function store.own_signals_series, mds.find_signals_series, mds.read_signals, mds.ensure_signals_series, mds.upsert_signals from public;
+grant execute on function store.own_signals_series, mds.find_signals_series, mds.read_signals to mds_app, mds_reader;
 grant execute on function mds.ensure_signals_series, mds.upsert_signals to mds_app;
 grant select on mds.signals to mds_app, mds_reader;
+
 -- Signals only, from here on.
 
 -- The newest value of each signal.
 create function mds.read_latest_signals(vendor_values text[], symbol_values text[], name_values text[])
 returns table (vendor text, symbol text, name text, ts timestamptz, value float8, score float8, metadata jsonb)
-language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-  with series as materialized (
-    select s.series_id, s.vendor, s.symbol, s.name
-    from store.signals_series s
-    where s.tenant_id = (select store.current_tenant())
-      and (vendor_values is null or s.vendor = any (vendor_values))
-      and (symbol_values is null or s.symbol = any (symbol_values))
-      and (name_values is null or s.name = any (name_values))
-  )
-  select s.vendor, s.symbol, s.name, d.ts, d.value, d.score, d.metadata
-  from store.last_times('signals', 'ts', (select array_agg(series_id) from series), 'infinity') l
-  join series s on s.series_id = l.series_id
-  join store.signals_data d on d.series_id = l.series_id and d.ts = l.last_time
-  order by s.vendor collate "C", s.symbol collate "C", s.name collate "C"
-$$;
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan as $$
+#variable_conflict use_column
+declare
+  tenant uuid := store.current_tenant();
+begin
+  return query
+    with series as materialized (
+      select s.series_id, s.vendor, s.symbol, s.name
+      from store.signals_series s
+      where s.tenant_id = tenant
+        and (vendor_values is null or s.vendor = any (vendor_values))
+        and (symbol_values is null or s.symbol = any (symbol_values))
+        and (name_values is null or s.name = any (name_values))
+    )
+    select s.vendor, s.symbol, s.name, d.ts, d.value, d.score, d.metadata
+    from store.last_times('signals', 'ts', (select array_agg(series_id) from series), 'infinity') l
+    join series s on s.series_id = l.series_id
+    join store.signals_data d on d.series_id = l.series_id and d.ts = l.last_time
+    order by s.vendor collate "C", s.symbol collate "C", s.name collate "C";
+end $$;
 
 -- Count, last, mean, least and greatest value of each signal in a half-open window.
 create function mds.summarize_signals(
@@ -307,22 +341,27 @@ create function mds.summarize_signals(
 returns table (
   vendor text, symbol text, name text, count int8, last float8, last_ts timestamptz, mean float8, min float8, max float8
 )
-language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-  select s.vendor, s.symbol, s.name, a.count, a.last, a.last_ts, a.mean, a.min, a.max
-  from store.signals_series s
-  cross join lateral (
-    select count(*) as count, (array_agg(d.value order by d.ts desc))[1] as last, max(d.ts) as last_ts,
-      avg(d.value) as mean, min(d.value) as min, max(d.value) as max
-    from store.signals_data d
-    where d.series_id = s.series_id and d.ts >= window_start and d.ts < window_end
-  ) a
-  where s.tenant_id = (select store.current_tenant())
-    and (vendor_values is null or s.vendor = any (vendor_values))
-    and (symbol_values is null or s.symbol = any (symbol_values))
-    and (name_values is null or s.name = any (name_values))
-    and a.count > 0
-  order by s.vendor collate "C", s.symbol collate "C", s.name collate "C"
-$$;
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan as $$
+#variable_conflict use_column
+declare
+  tenant uuid := store.current_tenant();
+begin
+  return query
+    select s.vendor, s.symbol, s.name, a.count, a.last, a.last_ts, a.mean, a.min, a.max
+    from store.signals_series s
+    cross join lateral (
+      select count(*) as count, (array_agg(d.value order by d.ts desc))[1] as last, max(d.ts) as last_ts,
+        avg(d.value) as mean, min(d.value) as min, max(d.value) as max
+      from store.signals_data d
+      where d.series_id = s.series_id and d.ts >= window_start and d.ts < window_end
+    ) a
+    where s.tenant_id = tenant
+      and (vendor_values is null or s.vendor = any (vendor_values))
+      and (symbol_values is null or s.symbol = any (symbol_values))
+      and (name_values is null or s.name = any (name_values))
+      and a.count > 0
+    order by s.vendor collate "C", s.symbol collate "C", s.name collate "C";
+end $$;
 
 revoke execute on function mds.read_latest_signals, mds.summarize_signals from public;
 grant execute on function mds.read_latest_signals, mds.summarize_signals to mds_app, mds_reader;
@@ -335,6 +374,7 @@ drop function mds.upsert_signals(int4[], timestamptz[], float8[], float8[], json
 drop function mds.find_signals_series(text[], text[], text[], boolean, int4, int4);
 drop function mds.ensure_signals_series(text[], text[], text[]);
 drop view mds.signals;
+drop function store.own_signals_series();
 drop table store.signals_data;
 drop table store.signals_series;
 delete from store.settings where name = 'partition_width.signals';

@@ -37,12 +37,34 @@ create table store.job_runs (
   constraint completed_once check ((status = 'running') = (completed_at is null)),
   constraint error_of_failure check (error is null or status in ('failed', 'cancelled'))
 );
+-- What tenants store must not show in the planner's estimates, so statistics are kept of ids only.
+alter table store.job_runs
+  alter column run_id set statistics 0,
+  alter column job_name set statistics 0,
+  alter column dataset set statistics 0,
+  alter column provider set statistics 0,
+  alter column config_fingerprint set statistics 0,
+  alter column rows_written set statistics 0,
+  alter column rows_failed set statistics 0,
+  alter column symbols set statistics 0,
+  alter column min_ts set statistics 0,
+  alter column max_ts set statistics 0,
+  alter column error set statistics 0,
+  alter column metadata set statistics 0,
+  alter column recent_calls set statistics 0,
+  alter column mode set statistics 0,
+  alter column status set statistics 0,
+  alter column heartbeat_at set statistics 0,
+  alter column started_at set statistics 0,
+  alter column completed_at set statistics 0,
+  alter column elapsed set statistics 0;
 -- Heartbeats and progress change no column of an index, so that they stay cheap.
 create index job_runs_started on store.job_runs (scope, started_at desc, run_id);
 create index job_runs_running on store.job_runs (scope) where status = 'running';
 create index job_runs_completed on store.job_runs (scope, completed_at) where completed_at is not null;
 
 -- Whose runs this session sees: its tenant's; the system's when it acts as mds_admin, which only a member can; else null.
+-- Functions ask before they query: were it a part of the query, conditions would decide whether it is asked at all.
 create function store.run_scope() returns uuid
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select case current_setting('role')
@@ -155,9 +177,10 @@ end $$;
 create function mds.get_run(run_id uuid) returns store.job_runs
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 declare
+  owner uuid := store.run_scope();
   run store.job_runs;
 begin
-  select r.* into run from store.job_runs r where r.scope = store.run_scope() and r.run_id = get_run.run_id;
+  select r.* into run from store.job_runs r where r.scope = owner and r.run_id = get_run.run_id;
   if not found then
     raise exception 'Run % does not exist.', get_run.run_id using errcode = 'MD003';
   end if;
@@ -169,28 +192,39 @@ create function mds.recent_runs(
   max_rows int4 default 100, only_job text default null, only_provider text default null, only_dataset text default null,
   only_mode text default null, only_status text default null
 ) returns setof store.job_runs
-language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-  select r.*
-  from store.job_runs r
-  where r.scope = (select store.run_scope())
-    and (only_job is null or r.job_name = only_job)
-    and (only_provider is null or r.provider = only_provider)
-    and (only_dataset is null or r.dataset = only_dataset)
-    and (only_mode is null or r.mode = only_mode)
-    and (only_status is null or r.status = only_status)
-  order by r.started_at desc, r.run_id
-  limit max_rows
-$$;
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan as $$
+#variable_conflict use_column
+declare
+  owner uuid := store.run_scope();
+begin
+  return query
+    select r.*
+    from store.job_runs r
+    where r.scope = owner
+      and (only_job is null or r.job_name = only_job)
+      and (only_provider is null or r.provider = only_provider)
+      and (only_dataset is null or r.dataset = only_dataset)
+      and (only_mode is null or r.mode = only_mode)
+      and (only_status is null or r.status = only_status)
+    order by r.started_at desc, r.run_id
+    limit max_rows;
+end $$;
 
 -- Running, and not heard of for so long by this server's clock; the longest silence first.
 create function mds.stuck_runs(silence interval, max_rows int4 default 100) returns setof store.job_runs
-language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-  select r.*
-  from store.job_runs r
-  where r.scope = (select store.run_scope()) and r.status = 'running' and r.heartbeat_at < now() - silence
-  order by r.heartbeat_at, r.run_id
-  limit max_rows
-$$;
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan as $$
+#variable_conflict use_column
+declare
+  owner uuid := store.run_scope();
+  silent_since timestamptz := now() - silence;
+begin
+  return query
+    select r.*
+    from store.job_runs r
+    where r.scope = owner and r.status = 'running' and r.heartbeat_at < silent_since
+    order by r.heartbeat_at, r.run_id
+    limit max_rows;
+end $$;
 
 create function store.prune_before(days int4) returns timestamptz
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -225,10 +259,13 @@ end $$;
 
 -- How many runs prune_runs would delete.
 create function mds.count_prunable_runs(days int4) returns int8
-language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-  select count(*) from store.job_runs r
-  where r.scope = (select store.run_scope()) and r.completed_at < (select store.prune_before(days))
-$$;
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  owner uuid := store.run_scope();
+  ended_before timestamptz := store.prune_before(days);
+begin
+  return (select count(*) from store.job_runs r where r.scope = owner and r.completed_at < ended_before);
+end $$;
 
 -- Runs that ended in the last so many hours or are still running, by job.
 create function mds.summarize_runs(hours int4)
@@ -236,17 +273,23 @@ returns table (
   job_name text, provider text, mode text, runs int8, running int8, succeeded int8, failed int8, cancelled int8,
   rows_written numeric, rows_failed numeric, mean_elapsed interval, max_elapsed interval, last_started_at timestamptz
 )
-language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-  select r.job_name, r.provider, r.mode, count(*),
-    count(*) filter (where r.status = 'running'), count(*) filter (where r.status = 'succeeded'),
-    count(*) filter (where r.status = 'failed'), count(*) filter (where r.status = 'cancelled'),
-    sum(r.rows_written), sum(r.rows_failed), avg(r.elapsed), max(r.elapsed), max(r.started_at)
-  from store.job_runs r
-  where r.scope = (select store.run_scope())
-    and (r.status = 'running' or r.completed_at >= now() - hours * interval '1 hour')
-  group by r.job_name, r.provider, r.mode
-  order by r.job_name collate "C", r.provider collate "C" nulls first, r.mode collate "C"
-$$;
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan as $$
+#variable_conflict use_column
+declare
+  owner uuid := store.run_scope();
+  ended_since timestamptz := now() - hours * interval '1 hour';
+begin
+  return query
+    select r.job_name, r.provider, r.mode, count(*),
+      count(*) filter (where r.status = 'running'), count(*) filter (where r.status = 'succeeded'),
+      count(*) filter (where r.status = 'failed'), count(*) filter (where r.status = 'cancelled'),
+      sum(r.rows_written), sum(r.rows_failed), avg(r.elapsed), max(r.elapsed), max(r.started_at)
+    from store.job_runs r
+    where r.scope = owner
+      and (r.status = 'running' or r.completed_at >= ended_since)
+    group by r.job_name, r.provider, r.mode
+    order by r.job_name collate "C", r.provider collate "C" nulls first, r.mode collate "C";
+end $$;
 
 -- The same of the last 24 hours for all tenants and the system (no tenant), for those who run the store.
 create view mds.job_runs_summary as

@@ -61,7 +61,9 @@ export function withDatabase(
 /** Runs the work on the store of the settings' tenant. */
 export function withStore(shell: Shell, config: LoadedConfig, verb: string, work: Work<Store>): Promise<void> {
   return withDatabase(shell, config, async (database, signal) => {
-    const store = await openTenantStore(database, config.values.tenant, verb, signal);
+    // Where nobody named one, a bound login has its own and others have "default".
+    const tenant = config.sources.tenant === "default" ? undefined : config.values.tenant;
+    const store = await openTenantStore(database, tenant, verb, signal);
     try {
       await work(store, signal);
     } finally {
@@ -91,14 +93,19 @@ export function withAdmin(shell: Shell, config: LoadedConfig, work: Work<AdminSc
 
 async function openTenantStore(
   database: UsedDatabase,
-  tenant: string,
+  tenant: string | undefined,
   verb: string,
   signal: AbortSignal,
 ): Promise<Store> {
   const deadline = performance.now() + IN_USE_PATIENCE_MS;
   for (;;) {
     try {
-      return await openStore({ url: database.url, tenant, applicationName: `${SESSION_NAME} ${verb}`, signal });
+      return await openStore({
+        url: database.url,
+        ...(tenant !== undefined && { tenant }),
+        applicationName: `${SESSION_NAME} ${verb}`,
+        signal,
+      });
     } catch (error) {
       const fault = asPending(error);
       // A service that has just started its database is about to migrate it.

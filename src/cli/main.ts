@@ -13,7 +13,10 @@ const VERBS: Readonly<Record<string, readonly [summary: string, load: () => Prom
   serve: ["run the service", async () => (await import("./commands/serve.ts")).serve],
   migrate: ["apply, take back or show migrations", async () => (await import("./commands/migrate.ts")).migrate],
   seed: ["make what every store has: the default tenant", async () => (await import("./commands/seed.ts")).seed],
-  tenant: ["create, list and rename tenants", async () => (await import("./commands/tenant.ts")).tenant],
+  tenant: [
+    "create, list and rename tenants, and bind logins to them",
+    async () => (await import("./commands/tenant.ts")).tenant,
+  ],
   ingest: ["load files", async () => (await import("./commands/ingest.ts")).ingest],
   query: ["print the rows of a window", async () => (await import("./commands/query.ts")).query],
   write: ["write one row", async () => (await import("./commands/write.ts")).write],

@@ -4,7 +4,7 @@
  */
 import { openPool, type Pool } from "../database/pool.ts";
 import { withRetry } from "../database/retry.ts";
-import { runAsRole, type TenantScope } from "../database/session.ts";
+import { runAsLogin, type TenantScope } from "../database/session.ts";
 import { fundamentals } from "../datasets/fundamentals.ts";
 import { news } from "../datasets/news.ts";
 import type { DatasetName } from "../datasets/registry.ts";
@@ -20,9 +20,9 @@ import { StoreSnapshot } from "./snapshot.ts";
 import type { ReadOptions } from "./window.ts";
 
 export interface StoreOptions {
-  /** `postgres://…`; the login must be a member of mds_app. */
+  /** `postgres://…`; the login is a member of mds_app, or bound to a tenant and then reads only. */
   readonly url: string;
-  /** Slug or UUID; `default` unless given. */
+  /** Slug or UUID; unless given the tenant that the login is bound to, else `default`. */
   readonly tenant?: string;
   /** Connections at most, 1 to 100; 4 unless given. Each call under way holds one. */
   readonly maxConnections?: number;
@@ -58,8 +58,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   });
   const timeoutMs = options.timeoutMs ?? DEFAULTS.timeoutMs;
   try {
-    const tenantId = await tenantIdOf(pool, options.tenant ?? "default", timeoutMs, options.signal);
-    return new Store(pool, tenantId, timeoutMs);
+    return new Store(await tenantScope(pool, options.tenant, timeoutMs, options.signal));
   } catch (error) {
     await pool.end();
     throw error;
@@ -81,10 +80,9 @@ export class Store {
   readonly runs: Runs;
 
   /** @internal Use openStore. */
-  constructor(pool: Pool, tenantId: string, timeoutMs: number) {
-    this.#pool = pool;
-    this.tenantId = tenantId;
-    const scope = { pool, tenantId, timeoutMs };
+  constructor(scope: TenantScope) {
+    this.#pool = scope.pool;
+    this.tenantId = scope.tenantId;
     this.#scope = scope;
     this.bars = new BarsClient(scope);
     this.options = new OptionsClient(scope);
@@ -124,15 +122,28 @@ export class Store {
   }
 }
 
-async function tenantIdOf(pool: Pool, tenant: string, timeoutMs: number, signal?: AbortSignal): Promise<string> {
-  const statement = { text: "select mds.tenant_id($1) as id", values: [tenant] };
-  const scope = { pool, role: "mds_app", timeoutMs } as const;
-  const [row] = await withRetry(() => runAsRole<{ id: string | null }>(scope, statement, signal), signal);
-  if (!row?.id) {
+async function tenantScope(
+  pool: Pool,
+  tenant: string | undefined,
+  timeoutMs: number,
+  signal?: AbortSignal,
+): Promise<TenantScope> {
+  const statement = {
+    text: "select tenant_id, current_user = 'mds_app' as writes from mds.session_tenant($1)",
+    values: [tenant ?? null],
+  };
+  const rows = await withRetry(
+    () => runAsLogin<{ tenant_id: string; writes: boolean }>({ pool, timeoutMs }, statement, signal),
+    signal,
+  );
+  const [found] = rows;
+  if (found === undefined) {
     throw new StoreError(
       "tenant_unknown",
-      `There is no tenant "${tenant}"; make it with \`mds tenant create ${tenant}\`.`,
+      tenant === undefined
+        ? 'This login has no tenant: it is bound to none, and there is no tenant "default"; `mds tenant list` shows them.'
+        : `There is no tenant "${tenant}"; make it with \`mds tenant create ${tenant}\`.`,
     );
   }
-  return row.id;
+  return { pool, role: found.writes ? "mds_app" : "none", tenantId: found.tenant_id, timeoutMs };
 }

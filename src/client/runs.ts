@@ -182,7 +182,8 @@ export class Runs {
     const statement: Statement = { text, values };
     const scope = this.#scope;
     return withRetry(
-      () => ("role" in scope ? runAsRole<Row>(scope, statement, signal) : runInTenant<Row>(scope, statement, signal)),
+      () =>
+        "tenantId" in scope ? runInTenant<Row>(scope, statement, signal) : runAsRole<Row>(scope, statement, signal),
       signal,
     );
   }

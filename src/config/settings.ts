@@ -133,7 +133,7 @@ const SETTINGS = {
     read: textLike(/^\S+$/),
     default: "default",
     allowed: "a tenant's slug or UUID",
-    meaning: "The tenant of the command and the library.",
+    meaning: "The tenant of the command and the library. A login that is bound to a tenant needs none.",
   }),
   migrateOnStart: setting({
     name: "MDS_MIGRATE_ON_START",

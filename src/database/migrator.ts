@@ -50,7 +50,7 @@ export async function migrateUp(
   options: MigratorOptions,
   step: { to?: number; dryRun?: boolean } = {},
 ): Promise<Migration[]> {
-  return underLock(options, async (client, migrations) => {
+  return (step.dryRun ? withoutLock : underLock)(options, async (client, migrations) => {
     const states = migrationStates(migrations, await readApplied(client));
     refuseAltered(states);
     const pending = migrations.filter(
@@ -73,7 +73,7 @@ export async function migrateDown(
   options: MigratorOptions,
   step: { to: number; dryRun?: boolean },
 ): Promise<Migration[]> {
-  return underLock(options, async (client, migrations) => {
+  return (step.dryRun ? withoutLock : underLock)(options, async (client, migrations) => {
     const states = migrationStates(migrations, await readApplied(client));
     refuseAltered(states);
     const undone = migrations
@@ -110,16 +110,8 @@ export async function stampMigrations(options: MigratorOptions, to: number): Pro
 }
 
 /** How the database stands to each migration; changes nothing, also where the store was never installed. */
-export async function migrationStatus(options: MigratorOptions): Promise<MigrationState[]> {
-  const migrations = await readMigrations(options.folder);
-  const client = await connect(options);
-  try {
-    return migrationStates(migrations, await readApplied(client));
-  } catch (error) {
-    throw toStoreError(error);
-  } finally {
-    await client.end();
-  }
+export function migrationStatus(options: MigratorOptions): Promise<MigrationState[]> {
+  return withoutLock(options, async (client, migrations) => migrationStates(migrations, await readApplied(client)));
 }
 
 /** Compares files with what was applied. */
@@ -158,10 +150,22 @@ function refuseAltered(states: readonly MigrationState[]): void {
   }
 }
 
-async function underLock<T>(
-  options: MigratorOptions,
-  work: (client: pg.Client, migrations: Migration[]) => Promise<T>,
-): Promise<T> {
+type Work<T> = (client: pg.Client, migrations: Migration[]) => Promise<T>;
+
+/** For looking only: makes nothing, not even the roles. */
+async function withoutLock<T>(options: MigratorOptions, work: Work<T>): Promise<T> {
+  const migrations = await readMigrations(options.folder);
+  const client = await connect(options);
+  try {
+    return await work(client, migrations);
+  } catch (error) {
+    throw toStoreError(error);
+  } finally {
+    await client.end();
+  }
+}
+
+async function underLock<T>(options: MigratorOptions, work: Work<T>): Promise<T> {
   const migrations = await readMigrations(options.folder);
   const client = await connect(options);
   try {
@@ -169,13 +173,24 @@ async function underLock<T>(
     await client.query(`set lock_timeout = ${options.lockTimeoutMs ?? DEFAULT_LOCK_TIMEOUT_MS}`);
     await takeLock(client);
     await client.query(`set lock_timeout = '${STEP_LOCK_TIMEOUT}'`);
-    await ensureRoles(client, await serviceLogin(client, options));
-    await ensureSchemas(client);
+    await prepare(client, options, migrations);
     return await work(client, migrations);
   } catch (error) {
     throw toStoreError(error);
   } finally {
     await client.end();
+  }
+}
+
+/** Roles and schemas. A login that may not make them is welcome where there is nothing left to make. */
+async function prepare(client: pg.Client, options: MigratorOptions, migrations: readonly Migration[]): Promise<void> {
+  try {
+    await ensureRoles(client, await serviceLogin(client, options));
+    await ensureSchemas(client);
+  } catch (error) {
+    const isLacking = error instanceof StoreError && error.code === "role_missing";
+    const states = isLacking ? migrationStates(migrations, await readApplied(client)) : [];
+    if (!isLacking || states.some(({ state }) => state === "pending")) throw error;
   }
 }
 
@@ -236,14 +251,25 @@ async function ensureSchemas(client: pg.Client): Promise<void> {
   await client.query("reset role");
 }
 
+/** By the function where this login may call it: the table is the owner's alone. */
 async function readApplied(client: pg.Client): Promise<AppliedMigration[]> {
-  const { rows: found } = await client.query<{ there: boolean }>(
-    "select to_regclass('store.schema_migrations') is not null as there",
+  const { rows: found } = await client.query<{ callable: boolean; there: boolean }>(
+    `select
+       exists (
+         select from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+         where n.nspname = 'mds' and p.proname = 'applied_migrations'
+           and has_schema_privilege(n.oid, 'usage') and has_function_privilege(p.oid, 'execute')
+       ) as callable,
+       exists (
+         select from pg_class c join pg_namespace n on n.oid = c.relnamespace
+         where n.nspname = 'store' and c.relname = 'schema_migrations'
+       ) as there`,
   );
-  if (!found[0]!.there) return [];
+  const { callable, there } = found[0]!;
+  if (!callable && !there) return [];
   const { rows } = await client.query<AppliedMigration>(
     `select version, name, checksum, to_char(applied_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as applied_at
-     from store.schema_migrations order by version`,
+     from ${callable ? "mds.applied_migrations()" : "store.schema_migrations"} order by version`,
   );
   return rows;
 }

@@ -10,13 +10,17 @@ import { withRetry } from "./retry.ts";
 import { toStoreError } from "./sqlstate.ts";
 
 const SCOPE_SQL =
-  "select set_config('role', 'mds_app', true), set_config('app.tenant_id', $1, true), set_config('statement_timeout', $2, true)";
+  "select set_config('role', $1, true), set_config('app.tenant_id', $2, true), set_config('statement_timeout', $3, true)";
 
-const ROLE_SQL =
-  "select set_config('role', $1, true), set_config('app.tenant_id', '', true), set_config('statement_timeout', $2, true)";
+/** The role as which a login works: mds_app where it may, else itself. */
+const OWN_ROLE_SQL = `select set_config('role', case when exists (
+    select from pg_roles r where r.rolname = 'mds_app' and pg_has_role(r.oid, 'member')
+  ) then 'mds_app' else 'none' end, true), set_config('app.tenant_id', '', true), set_config('statement_timeout', $1, true)`;
 
 export interface TenantScope {
   readonly pool: Pool;
+  /** `none` is the login itself: a reader that is bound to its tenant. */
+  readonly role: "mds_app" | "none";
   /** UUID. */
   readonly tenantId: string;
   /** Deadline of one transaction, and of each page of a read. */
@@ -31,11 +35,14 @@ export interface Statement {
 
 /** One statement in a tenant's transaction of its own, sent in one go; its rows, once committed. */
 export function runInTenant<Row>(scope: TenantScope, statement: Statement, signal?: AbortSignal): Promise<Row[]> {
-  const begin = { text: SCOPE_SQL, values: [scope.tenantId, String(scope.timeoutMs)] };
-  return runTransaction(scope, begin, statement, signal);
+  return runTransaction(scope, beginTenant(scope), statement, signal);
 }
 
-/** A role's work that belongs to no tenant: `mds_admin` for tenants, `mds_app` to find one. */
+function beginTenant({ role, tenantId, timeoutMs }: TenantScope): Statement {
+  return { text: SCOPE_SQL, values: [role, tenantId, String(timeoutMs)] };
+}
+
+/** A role's work that belongs to no tenant: `mds_admin` for tenants, `mds_app` for the state of the schema. */
 export interface RoleScope {
   readonly pool: Pool;
   readonly role: "mds_admin" | "mds_app";
@@ -44,8 +51,17 @@ export interface RoleScope {
 
 /** One statement under a role, without a tenant, in a transaction of its own; its rows, once committed. */
 export function runAsRole<Row>(scope: RoleScope, statement: Statement, signal?: AbortSignal): Promise<Row[]> {
-  const begin = { text: ROLE_SQL, values: [scope.role, String(scope.timeoutMs)] };
+  const begin = { text: SCOPE_SQL, values: [scope.role, "", String(scope.timeoutMs)] };
   return runTransaction(scope, begin, statement, signal);
+}
+
+/** One statement without a tenant, as mds_app where the login may and else as the login itself; its rows, once committed. */
+export function runAsLogin<Row>(
+  scope: Omit<RoleScope, "role">,
+  statement: Statement,
+  signal?: AbortSignal,
+): Promise<Row[]> {
+  return runTransaction(scope, { text: OWN_ROLE_SQL, values: [String(scope.timeoutMs)] }, statement, signal);
 }
 
 function runTransaction<Row>(
@@ -118,7 +134,8 @@ async function beginRead(scope: TenantScope, signal: AbortSignal | undefined): P
   try {
     await withDeadline(client, scope.timeoutMs, signal, async () => {
       await client.query("begin isolation level repeatable read read only");
-      await client.query(SCOPE_SQL, [scope.tenantId, String(scope.timeoutMs)]);
+      const { text, values } = beginTenant(scope);
+      await client.query(text, values as unknown[]);
     });
     return client;
   } catch (error) {

@@ -64,6 +64,7 @@ export const ERROR_CODES = {
   tenant_unknown: fact(404),
   tenant_exists: fact(409),
   tenant_refused: fact(403),
+  login_refused: fact(409),
   series_unknown: fact(422, true),
 
   // Ledger of runs

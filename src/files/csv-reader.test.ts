@@ -239,7 +239,10 @@ describe("readCsv", () => {
         const numbers = [...lines, ...rejects.map(({ line }) => line)];
         expect(new Set(numbers).size).toBe(numbers.length);
         // Every visible character of the body is in a row or in a reject.
-        const kept = [...rows.map((row) => JSON.stringify(row)), ...rejects.map(({ raw }) => raw)].join("");
+        const kept = [
+          ...rows.map((row) => JSON.stringify(row)),
+          ...rejects.map(({ raw }) => (typeof raw === "string" ? raw : JSON.stringify(raw))),
+        ].join("");
         for (const symbol of ["A", "x", "\0"]) {
           const count = (text: string, part: string) => text.split(part).length - 1;
           const escaped = symbol === "\0" ? "\\u0000" : symbol;

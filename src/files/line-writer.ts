@@ -18,7 +18,7 @@ export interface LineWriter {
    *
    * @throws StoreError `number_invalid` for NaN and infinities, which no store of ours holds.
    */
-  lines(page: RowPage): Buffer;
+  readonly lines: (page: RowPage) => Buffer;
 }
 
 /** What a format writes around and for values. */

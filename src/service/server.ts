@@ -20,6 +20,8 @@ import { type MigrationProgress, startMigration } from "./start-migration.ts";
 
 /** The part of the time for stopping that requests may take; the rest is for closing the database. */
 const REQUESTS_SHARE = 0.8;
+/** Under npm both the terminal and npm send Ctrl-C on; what comes so soon after the first is the same wish. */
+const SAME_SIGNAL_MS = 500;
 /** A connection that falls idle while stopping is closed within this time, instead of after its keep-alive time. */
 const IDLE_SWEEP_MS = 50;
 
@@ -49,11 +51,14 @@ export interface RunningService {
 export async function runService(options: ServiceOptions): Promise<number> {
   const { log } = options;
   const ending = Promise.withResolvers<void>();
-  let stopping = false;
+  let stoppingSince: number | undefined;
   let exitCode = 0;
   const onSignal = (signal: "SIGTERM" | "SIGINT"): void => {
-    if (stopping) process.exit(128 + constants.signals[signal]);
-    stopping = true;
+    if (stoppingSince !== undefined) {
+      if (performance.now() - stoppingSince > SAME_SIGNAL_MS) process.exit(128 + constants.signals[signal]);
+      return;
+    }
+    stoppingSince = performance.now();
     log.info({ signal }, "Stopping; a second signal ends the process at once.");
     ending.resolve();
   };

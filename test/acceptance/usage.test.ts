@@ -51,6 +51,9 @@ describe("help", () => {
     ["tenant", "create"],
     ["tenant", "list"],
     ["tenant", "rename"],
+    ["tenant", "bind"],
+    ["tenant", "unbind"],
+    ["tenant", "logins"],
   ])("of %s %s has an example", async (...verb) => {
     const { code, stdout, stderr } = await mds([...verb, "--help"]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });

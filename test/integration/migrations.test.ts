@@ -40,6 +40,15 @@ describe("migrations", () => {
   it("show the plan and change nothing with dryRun", async () => {
     expect(await migrateUp(options, { dryRun: true })).toEqual(all);
     expect(new Set(await states())).toEqual(new Set(["pending"]));
+    expect(await database.sql("select from pg_namespace where nspname in ('store', 'mds')")).toEqual([]);
+  });
+
+  it("are no trouble to an ordinary login when there is nothing to do, and refused when there is", async () => {
+    const ordinary = { adminUrl: database.url };
+    await expect(migrateUp(ordinary)).rejects.toMatchObject({ retryable: false });
+    await migrateUp(options);
+    expect(await migrateUp(ordinary)).toEqual([]);
+    expect(new Set((await migrationStatus(ordinary)).map(({ state }) => state))).toEqual(new Set(["applied"]));
   });
 
   it("are applied once when eight processes migrate at once", async () => {

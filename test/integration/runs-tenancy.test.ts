@@ -145,7 +145,7 @@ describe("R3 the ledgers of tenants and of the system", () => {
     await database.sql(`do $$ begin create role ${login}; exception when duplicate_object then null; end $$`);
     await database.sql(`alter role ${login} login password '${login}'`);
     await database.sql(`grant mds_reader to ${login}`);
-    await database.sql("insert into store.role_tenants values ($1, $2)", [login, a.tenantId]);
+    await database.sql("select mds.bind_login($1, $2)", [login, a.tenantId]);
     const client = new pg.Client({ connectionString: database.url.replace(/\/\/[^@]*@/, `//${login}:${login}@`) });
     await client.connect();
     await client.query("select set_config('app.tenant_id', $1, false)", [b.tenantId]);

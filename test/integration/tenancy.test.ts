@@ -58,7 +58,7 @@ beforeAll(async () => {
     await database.sql(`alter role ${login} login password '${login}'`);
   }
   await database.sql(`grant mds_reader to ${BOUND_LOGIN}`);
-  await database.sql("insert into store.role_tenants values ($1, $2)", [BOUND_LOGIN, tenants.a]);
+  await database.sql("select mds.bind_login($1, $2)", [BOUND_LOGIN, tenants.a]);
 });
 
 afterAll(async () => {

@@ -48,6 +48,12 @@ export function serviceUrlOf(server: string, database: string): string {
   return adminUrlOf(server, database).replace(/\/\/[^@/]*@/, `//${SERVICE_LOGIN}:${SERVICE_LOGIN}@`);
 }
 
+/** The connection string of another login, whose password is its name. */
+export function loginUrl({ url }: Pick<TestDatabase, "url">, login: string): string {
+  const name = encodeURIComponent(login);
+  return url.replace(/\/\/[^@/]*@/, `//${name}:${name}@`);
+}
+
 async function onServer(server: string, statement: string): Promise<void> {
   const client = new pg.Client({ connectionString: server });
   await client.connect();

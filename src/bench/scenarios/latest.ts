@@ -13,8 +13,8 @@ import {
   withBenchStore,
 } from "../scenario.ts";
 
-/** Three sessions before the end of a month and two after it: bars in the last two partitions. */
-const FIRST_DAY = new Date("2026-01-28");
+/** Five sessions around the start of this month: bars in the last two partitions. */
+const DAYS_BEFORE = 5;
 const SESSIONS_MINUTES = 5 * 390;
 const READS = 20;
 const TARGET_MS = 10;
@@ -25,13 +25,14 @@ export const latest: Scenario = {
   async run(context) {
     const { owner } = context.database;
     await dropBars(owner);
-    // As many bars as were asked for, thinned out over all sessions where that is fewer than the sessions have.
+    // With few bars asked for they end before the month does.
     const minutes = Math.min(SESSIONS_MINUTES, Math.ceil(context.rows / SYMBOLS));
-    const market = { symbols: SYMBOLS, minutes, seed: SEED, firstDay: FIRST_DAY, order: "time" } as const;
+    const firstDay = daysBeforeThisMonth();
+    const market = { symbols: SYMBOLS, minutes, seed: SEED, firstDay, order: "time" } as const;
     await withBenchStore(context, (store) => store.bars.upsert(generateMarket(market), { signal: context.signal }));
     await settle(owner);
     const few = await read(context);
-    await withBenchStore(context, (store) => writeHistory(store, FIRST_DAY, context.signal));
+    await withBenchStore(context, (store) => writeHistory(store, firstDay, context.signal));
     await settle(owner);
     const figures = [few, await read(context)];
     const slowest = Math.max(...figures.map(({ warm_ms }) => warm_ms as number));
@@ -44,6 +45,12 @@ export const latest: Scenario = {
     };
   },
 };
+
+/** Prices are looked for from today on, so the bars have to be of late, as they are in use. */
+function daysBeforeThisMonth(): Date {
+  const now = new Date();
+  return new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth(), 1 - DAYS_BEFORE));
+}
 
 async function read(context: BenchContext): Promise<Figure> {
   const symbols = Array.from({ length: SYMBOLS }, (_, at) => symbolName(at));

@@ -28,11 +28,16 @@ export const window: Scenario = {
     await withBenchStore(context, (store) => writeHistory(store, FIRST_DAY, context.signal));
     await settle(owner);
     const figures = [...few, ...(await readAll(context))];
-    const warm = figures.filter(({ read }) => read !== OWNERS_COPY).map(({ warm_ms }) => warm_ms as number);
+    const warm = figures.filter(({ read }) => read === BOUNDED).map(({ warm_ms }) => warm_ms as number);
     const slowest = Math.max(...warm);
     return {
       figures,
-      targets: [{ text: `in less than ${TARGET_MS} ms: ${slowest.toFixed(1)} ms at most`, met: slowest < TARGET_MS }],
+      targets: [
+        {
+          text: `with start and end in less than ${TARGET_MS} ms: ${slowest.toFixed(1)} ms at most`,
+          met: slowest < TARGET_MS,
+        },
+      ],
       notes: [
         "The first read is that of a new store: without a connection, and without plans in the server's process.",
       ],
@@ -46,16 +51,16 @@ async function load(context: BenchContext, store: Store): Promise<void> {
   await store.bars.upsert(generateMarket(market), { signal: context.signal });
 }
 
-const OWNERS_COPY = "the owner's COPY, not decoded";
+const BOUNDED = "readColumns with start and end";
 
 async function readAll(context: BenchContext): Promise<Figure[]> {
   const { owner } = context.database;
   const partitions = await countPartitions(owner);
   const statement = await copyStatement(owner);
   const reads: Readonly<Record<string, number[]>> = {
-    "readColumns with start and end": await readTimes(context, BOUNDS),
+    [BOUNDED]: await readTimes(context, BOUNDS),
     "readColumns without": await readTimes(context, {}),
-    [OWNERS_COPY]: await repeat(READS, context.signal, () => drainCopy(owner, statement)),
+    "the owner's COPY, not decoded": await repeat(READS, context.signal, () => drainCopy(owner, statement)),
   };
   return Object.entries(reads).map(([read, [first, ...warm]]) => ({
     read,

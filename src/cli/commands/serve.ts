@@ -32,7 +32,7 @@ export function serve(command: Command, shell: Shell): void {
       const log = createLogger({ level: config.values.logLevel });
       // A terminal that is closed must not leave the embedded database behind.
       const onHangUp = (): boolean => process.kill(process.pid, "SIGTERM");
-      process.on("SIGHUP", onHangUp);
+      process.once("SIGHUP", onHangUp);
       const url = chooseDatabaseUrl(config, { as: "service" });
       shell.exitCode =
         url === undefined

@@ -1,8 +1,9 @@
-/** `mds tenant create|list|rename`. */
+/** `mds tenant create|list|rename`, and the logins that are bound to one tenant: `bind|unbind|logins`. */
 import type { Command } from "commander";
+import { type BoundLogin, bindLogin, listBoundLogins, unbindLogin } from "../../database/bound-logins.ts";
 import { createTenant, listTenants, renameTenant, type Tenant } from "../../database/tenants.ts";
 import { StoreError } from "../../errors/store-error.ts";
-import { withAdmin } from "../connect.ts";
+import { withAdmin, withDatabase } from "../connect.ts";
 import { addDatabaseFlag, addExamples, addJsonFlag, type DatabaseFlags } from "../flags.ts";
 import type { Shell } from "../shell.ts";
 import { tableText } from "../table.ts";
@@ -16,8 +17,12 @@ interface CreateFlags extends ListFlags {
 interface RenameFlags extends CreateFlags {
   readonly slug?: string;
 }
+interface BindFlags extends ListFlags {
+  readonly tenant: string;
+}
 
 const COLUMNS = ["slug", "id", "name", "state", "created_at"] as const;
+const LOGIN_COLUMNS = ["login", "tenant", "tenant_id", "valid"] as const;
 
 export function tenant(command: Command, shell: Shell): void {
   const print = async (tenants: readonly Tenant[], json: boolean | undefined): Promise<void> => {
@@ -57,5 +62,48 @@ export function tenant(command: Command, shell: Shell): void {
     });
   });
   addExamples(rename, "npx mds tenant rename acme --slug acme-trading");
+  addLoginVerbs(command, shell);
   addExamples(command, 'npx mds tenant create acme --name "Acme Trading"', "npx mds tenant list");
+}
+
+/** These change who is a member of mds_reader, hence the administrator's connection. */
+function addLoginVerbs(command: Command, shell: Shell): void {
+  const print = async (logins: readonly BoundLogin[], json: boolean | undefined): Promise<void> => {
+    const columns = LOGIN_COLUMNS.map((name) => ({ name }));
+    if (json) await shell.output.json(logins);
+    else
+      await shell.output.data(
+        tableText(
+          columns,
+          logins.map((one) => LOGIN_COLUMNS.map((name) => String(one[name]))),
+        ),
+      );
+  };
+  const bind = command
+    .command("bind <login>")
+    .description("Let a login of the database, such as a BI tool's, read one tenant's data and nothing else.")
+    .requiredOption("--tenant <tenant>", "slug or UUID");
+  addJsonFlag(addDatabaseFlag(bind)).action((login: string, { dsn, tenant: wanted, json }: BindFlags) =>
+    withDatabase(shell, shell.configure({ dsn }), async ({ adminUrl }) => {
+      await print([await bindLogin(adminUrl, login, wanted)], json);
+    }),
+  );
+  addExamples(bind, "npx mds tenant bind metabase --tenant acme");
+
+  const unbind = command.command("unbind <login>").description("Let a bound login go: it sees nothing any more.");
+  addDatabaseFlag(unbind).action((login: string, { dsn }: DatabaseFlags) =>
+    withDatabase(shell, shell.configure({ dsn }), async ({ adminUrl }) => {
+      const wasBound = await unbindLogin(adminUrl, login);
+      shell.output.note(`The login "${login}" ${wasBound ? "is bound no more" : "was not bound"}.`);
+    }),
+  );
+  addExamples(unbind, "npx mds tenant unbind metabase");
+
+  const logins = command.command("logins").description("List the bound logins and their tenants.");
+  addJsonFlag(addDatabaseFlag(logins)).action(({ dsn, json }: ListFlags) =>
+    withDatabase(shell, shell.configure({ dsn }), async ({ adminUrl }) => {
+      await print(await listBoundLogins(adminUrl), json);
+    }),
+  );
+  addExamples(logins, "npx mds tenant logins --json");
 }

@@ -17,6 +17,8 @@ export function datasetSql(dataset: DatasetShape): string {
   return [
     seriesTableSql(dataset),
     dataTableSql(dataset),
+    statisticsSql(dataset),
+    ownSeriesSql(dataset),
     viewSql(dataset),
     ensureSeriesSql(dataset),
     findSeriesSql(dataset),
@@ -106,14 +108,39 @@ function dataTableSql(dataset: DatasetShape): string {
 `;
 }
 
+function statisticsSql({ name, dimensions, time, contentKey, values }: DatasetShape): string {
+  const none = (columns: readonly { readonly name: string }[]): string =>
+    lines(columns.map((column) => `alter column ${column.name} set statistics 0`));
+  return `-- What tenants store must not show in the planner's estimates, so statistics are kept of ids only.
+alter table store.${name}_series
+  ${none(dimensions)};
+alter table store.${name}_data
+  ${none([time, ...(contentKey ? [contentKey] : []), ...values])};
+`;
+}
+
+function ownSeriesSql({ name, dimensions }: DatasetShape): string {
+  const columns = dimensions.map((d) => `${d.name} ${DIMENSIONS[d.type].sqlType.replace(/\(.*/, "")}`);
+  return `create function store.own_${name}_series() returns table (series_id int4, ${columns.join(", ")})
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+  select s.series_id, ${dimensions.map((d) => `s.${d.name}`).join(", ")}
+  from store.${name}_series s where s.tenant_id = (select store.current_tenant())
+$$;
+`;
+}
+
 function viewSql(dataset: DatasetShape): string {
   const { name, dimensions, time, values } = dataset;
-  const columns = [...dimensions.map((d) => `s.${d.name}`), `d.${time.name}`, ...values.map((v) => `d.${v.name}`)];
-  return `create view mds.${dataset.view ?? name} with (security_barrier) as
-select ${columns.join(", ")}
-from store.${name}_series s
-join store.${name}_data d on d.series_id = s.series_id
-where s.tenant_id = (select store.current_tenant());
+  const data = [time, ...values].map((column) => `d.${column.name}`);
+  return `-- The order keeps the inner query one of its own, run for each of the tenant's series; it sorts nothing. In a plain join
+-- the planner may filter all tenants' rows by a reader's condition first, and explain analyze then counts them.
+create view mds.${dataset.view ?? name} with (security_barrier) as
+select ${[...dimensions.map((d) => `s.${d.name}`), ...data].join(", ")}
+from store.own_${name}_series() s
+cross join lateral (
+  select ${data.join(", ")}
+  from store.${name}_data d where d.series_id = s.series_id order by d.series_id
+) d;
 `;
 }
 
@@ -151,27 +178,34 @@ function findSeriesSql(dataset: DatasetShape): string {
     const exact = `${d.name}_values is null or s.${d.name} = any (${given})`;
     if (d.type !== "text" && d.type !== "timeframe") return `(${exact})`;
     return `(${exact}
-      or (ignore_case and lower(s.${d.name}) = any (select lower(g) from unnest(${given}) as g)))`;
+        or (ignore_case and lower(s.${d.name}) = any (select lower(g) from unnest(${given}) as g)))`;
   });
   const order = dimensions.map((d) =>
     DIMENSIONS[d.type].sqlType === "text" ? `s.${d.name} collate "C"` : `s.${d.name}`,
   );
-  return `-- The tenant's series, from behind one of them where it is given; a null array means any.
+  return `-- The tenant's series, from behind one of them where it is given; a null array means any. The tenant is looked up
+-- first: were that part of the query, whether it is done at all would tell that somebody has such a series.
 create function mds.find_${name}_series(
-  ${dimensions.map((d) => `${d.name}_values text[]`).join(", ")}, ignore_case boolean, max_series int4, after_series int4 default null
+  ${dimensions.map((d) => `${d.name}_values text[]`).join(", ")},
+  ignore_case boolean, max_series int4, after_series int4 default null
 )
 returns table (series_id int4, ${dimensions.map((d) => `${d.name} text`).join(", ")})
-language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-  select s.series_id, ${dimensions.map((d) => asText(d, "s")).join(", ")}
-  from store.${name}_series s
-  where s.tenant_id = (select store.current_tenant())
-    and ${matches.join("\n    and ")}
-    and (after_series is null or (${order.join(", ")}) > (
-      select ${dimensions.map((d) => `a.${d.name}`).join(", ")} from store.${name}_series a
-      where a.series_id = after_series and a.tenant_id = (select store.current_tenant())))
-  order by ${order.join(", ")}
-  limit max_series
-$$;
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan as $$
+#variable_conflict use_column
+declare
+  tenant uuid := store.current_tenant();
+begin
+  return query
+    select s.series_id, ${dimensions.map((d) => asText(d, "s")).join(", ")}
+    from store.${name}_series s
+    where s.tenant_id = tenant
+      and ${matches.join("\n      and ")}
+      and (after_series is null or (${order.join(", ")}) > (
+        select ${dimensions.map((d) => `a.${d.name}`).join(", ")} from store.${name}_series a
+        where a.series_id = after_series and a.tenant_id = tenant))
+    order by ${order.join(", ")}
+    limit max_series;
+end $$;
 `;
 }
 

@@ -1,0 +1,75 @@
+/**
+ * Who may use what, as intended. The suite compares it with the catalog: a view or a function that is not named here, or
+ * whose grants are others, fails it. Tables, partitions and sequences are nobody's but the owner's.
+ */
+
+import { DATASETS } from "./arena.ts";
+
+type Role = "mds_app" | "mds_reader" | "mds_admin";
+
+const READERS: readonly Role[] = ["mds_app", "mds_reader"];
+const WRITERS: readonly Role[] = ["mds_app"];
+const ADMINS: readonly Role[] = ["mds_admin"];
+const LEDGER_READERS: readonly Role[] = ["mds_app", "mds_reader", "mds_admin"];
+const LEDGER_WRITERS: readonly Role[] = ["mds_app", "mds_admin"];
+
+export const VIEWS: Readonly<Record<string, readonly Role[]>> = {
+  bars: READERS,
+  bars_ohlcv: READERS,
+  options_snap: READERS,
+  fundamentals: READERS,
+  news: READERS,
+  signals: READERS,
+  latest_prices: READERS,
+  data_freshness: READERS,
+  job_runs_summary: ADMINS,
+};
+
+const perDataset = (name: (dataset: string) => string, roles: readonly Role[]): Record<string, readonly Role[]> =>
+  Object.fromEntries(DATASETS.map((dataset) => [name(dataset), roles]));
+
+/** By schema and name; those of schema store that are granted are called inside views, and cannot be named by others. */
+export const FUNCTIONS: Readonly<Record<string, readonly Role[]>> = {
+  ...perDataset((dataset) => `mds.find_${dataset}_series`, READERS),
+  ...perDataset((dataset) => `mds.read_${dataset}`, READERS),
+  ...perDataset((dataset) => `mds.ensure_${dataset}_series`, WRITERS),
+  ...perDataset((dataset) => `mds.upsert_${dataset}`, WRITERS),
+  ...perDataset((dataset) => `store.own_${dataset}_series`, READERS),
+  "mds.applied_migrations": LEDGER_READERS,
+  "mds.session_tenant": READERS,
+  "mds.ensure_partitions": WRITERS,
+  "mds.read_latest_prices": READERS,
+  "mds.read_option_chain": READERS,
+  "mds.read_latest_signals": READERS,
+  "mds.summarize_signals": READERS,
+  "mds.create_tenant": ADMINS,
+  "mds.list_tenants": ADMINS,
+  "mds.rename_tenant": ADMINS,
+  "mds.seed": ADMINS,
+  "mds.bind_login": ADMINS,
+  "mds.unbind_login": ADMINS,
+  "mds.list_bound_logins": ADMINS,
+  "mds.start_run": LEDGER_WRITERS,
+  "mds.progress_run": LEDGER_WRITERS,
+  "mds.heartbeat_run": LEDGER_WRITERS,
+  "mds.complete_run": LEDGER_WRITERS,
+  "mds.prune_runs": LEDGER_WRITERS,
+  "mds.get_run": LEDGER_READERS,
+  "mds.recent_runs": LEDGER_READERS,
+  "mds.stuck_runs": LEDGER_READERS,
+  "mds.count_prunable_runs": LEDGER_READERS,
+  "mds.summarize_runs": LEDGER_READERS,
+  "store.current_tenant": READERS,
+  "store.newest_time": READERS,
+  "store.is_bound": [],
+  "store.require_tenant": [],
+  "store.partitions": [],
+  "store.last_times": [],
+  "store.uncovered": [],
+  "store.bar_end": [],
+  "store.last_bars": [],
+  "store.run_scope": [],
+  "store.require_run_scope": [],
+  "store.advance_run": [],
+  "store.prune_before": [],
+};
