@@ -57,7 +57,7 @@ export async function main(args: readonly string[]): Promise<number> {
     },
   };
   try {
-    const program = await buildProgram(args, shell);
+    const program = await buildProgram((name) => args.includes(name), shell);
     await program.parseAsync(args, { from: "user" });
     return shell.exitCode;
   } catch (error) {
@@ -65,7 +65,12 @@ export async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-async function buildProgram(args: readonly string[], shell: Shell): Promise<Command> {
+/**
+ * The command with those of its verbs loaded that are wanted; the others are there with their summaries alone.
+ *
+ * @internal Exported for the documentation.
+ */
+export async function buildProgram(isWanted: (verb: string) => boolean, shell: Shell): Promise<Command> {
   const { output } = shell;
   const program = new Command("mds")
     .description("The store of record for market data.")
@@ -81,7 +86,7 @@ async function buildProgram(args: readonly string[], shell: Shell): Promise<Comm
     });
   for (const [name, [summary, load]] of Object.entries(VERBS)) {
     const command = program.command(name).summary(summary).description(capitalised(summary));
-    if (args.includes(name)) (await load())(command, shell);
+    if (isWanted(name)) (await load())(command, shell);
   }
   return program;
 }

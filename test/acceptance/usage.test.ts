@@ -14,6 +14,9 @@ const VERBS = [
   "tenant",
   "ingest",
   "query",
+  "write",
+  "dump",
+  "restore",
   "latest",
   "jobs",
   "ping",
@@ -21,6 +24,8 @@ const VERBS = [
   "schema-version",
   "config",
 ];
+const SIGNAL = "--vendor v --symbol A --name n --ts 2024-01-02T00:00:00Z".split(" ");
+const MANY_VENDORS = [1, 2, 3].flatMap((digit) => ["--vendor", String(digit).repeat(64)]);
 const packageJson = JSON.parse(readFileSync(join(dirname(MDS), "../package.json"), "utf8")) as { version: string };
 
 let scratch: Awaited<ReturnType<typeof scratchFolder>>;
@@ -42,6 +47,7 @@ describe("help", () => {
 
   it.each([
     ...VERBS.map((verb) => [verb]),
+    ["write", "option"],
     ["tenant", "create"],
     ["tenant", "list"],
     ["tenant", "rename"],
@@ -69,10 +75,33 @@ describe("wrong usage", () => {
   it.each([
     [["bogus"], "mds: Unknown command 'bogus'. (usage)\n"],
     [["serv"], "mds: Unknown command 'serv'. (Did you mean serve?) (usage)\n"],
+    [
+      ["query", "news", "--symbol", "A"],
+      /Rows of news cannot be told by --symbol; they can by --vendor, --start, --end/,
+    ],
+    [["query", "options", "--strike", "-1"], /--strike is -1, which is not above 0/],
+    [["dump", "bars", "bars.parquet"], /"bars\.parquet" does not end in \.csv or \.ndjson/],
+    [["dump", "bars", "{color}.csv"], /"\{color\}" stands for nothing; these do: \{dataset\}, \{vendor\}/],
+    [["dump", "all", "x.csv"], /"x\.csv" would get both bars and options/],
+    [["dump", "all", "-"], /takes one dataset/],
+    [["dump", "all", "--symbol", "A"], /Rows of news cannot be told by --symbol/],
+    [["dump", "bars", "x.csv", "--format", "csv"], /--format is for standard output/],
+    [["dump", "bars", "-", "--json"], /--json has no place/],
+    [["dump", "bars", `{vendor}.csv`, "--vendor", "x".repeat(64), ...MANY_VENDORS], /file name of \d+ bytes/],
+    [["restore", "bars"], /Missing required argument 'file'/],
+    [["restore", "bars", "x.csv", "--set", "vendor=x"], /Unknown option '--set'/],
+    [["ingest", "news", "x.csv", "--format", "binance"], /--format binance hold bars and not news/],
+    [["write", "bar", "--vendor", "x"], /A row needs --symbol, --timeframe, --ts too/],
+    [
+      ["write", "signal", ...SIGNAL, "--clear", "value"],
+      /--clear names "value"; what can be made null is score, metadata/,
+    ],
+    [["write", "signal", ...SIGNAL, "--score", "1", "--clear", "score"], /contradict each other/],
+    [["write", "signal", ...SIGNAL, "--ticker", "B"], /--symbol is given twice, once as --ticker/],
     [["query", "bars", "--bogus"], "mds: Unknown option '--bogus'. (usage)\n"],
     [["query", "trades"], /Allowed choices are bars/],
     [["query", "bars", "--limit", "ten"], /--limit .*whole number/],
-    [["query", "bars", "--start", "2014-06-05T08:15:00"], /start is "2014-06-05T08:15:00", which has no time zone/],
+    [["query", "bars", "--start", "2014-06-05T08:15:00"], /--start is "2014-06-05T08:15:00", which has no time zone/],
     [["query", "bars", "--timeframe", "60"], /timeframe is "60"/],
     [["query", "bars", "--timezone", "EST", "--start", "2014-06-05"], /"EST" is not a time zone/],
     [["ingest", "bars"], /Missing required argument 'file'/],

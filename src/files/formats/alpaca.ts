@@ -23,6 +23,6 @@ export const alpaca: NamedFormat = {
   notes: [
     "Times (`t`) are RFC 3339 with a zone.",
     "Only messages of the stream name their symbol (`S`); for an answer of the API give it with `--set symbol=…`.",
-    "No bar names its timeframe: give it with `--set timeframe=…`. `1M` is a month here, `1T` a minute.",
+    "No bar names its timeframe: give it with `--set timeframe=…`.",
   ],
 };

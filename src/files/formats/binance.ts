@@ -26,7 +26,7 @@ export const binance: NamedFormat = {
   timeframes: { "1M": "1mo" },
   notes: [
     "`open_time` is in milliseconds (13 digits), and in microseconds (16 digits) in spot files from 2025 on; it is told by its digits, and a number of another length is rejected.",
-    "A file names neither symbol nor timeframe: give them with `--set symbol=BTCUSDT --set timeframe=1m`. `1M` is a month here.",
+    "A file names neither symbol nor timeframe: give them with `--set symbol=BTCUSDT --set timeframe=1m`.",
     "`volume` is that of the base asset (contracts in COIN-M files). No vwap is computed from `quote_volume`.",
   ],
 };

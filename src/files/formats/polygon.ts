@@ -22,6 +22,6 @@ export const polygon: NamedFormat = {
   notes: [
     "`window_start` is in nanoseconds; one that is not a whole number of microseconds is rejected, not rounded.",
     "A file does not name its timeframe: give it with `--set timeframe=1m` or `1d`.",
-    "Files of indices have no volume, which a bar needs: they are refused unless `--set volume=0` is given.",
+    "Files of indices have no volume, which a bar needs: their rows are rejected unless `--set volume=0` is given.",
   ],
 };
