@@ -3,8 +3,8 @@
  * join and encode. It grows as needed, so whoever fills it takes what is there often enough.
  */
 
-/** What a page of ten thousand bars needs; larger ones double it. */
-const START_BYTES = 2_097_152;
+/** Less is not worth growing from. */
+const LEAST_BYTES = 16_384;
 /** UTF-8 takes at most so many bytes for a UTF-16 code unit. */
 const BYTES_PER_UNIT = 3;
 /** Longer text is encoded by the runtime, which costs a call but is faster from there on. */
@@ -19,8 +19,13 @@ const ZERO = 0x30;
 const POINT = 0x2e;
 
 export class ByteWriter {
-  #bytes: Buffer = Buffer.alloc(0);
+  #bytes: Buffer;
   #length = 0;
+
+  /** @param expectedBytes - How much will be written, about: much too little costs copies, much too much memory. */
+  constructor(expectedBytes = 0) {
+    this.#bytes = Buffer.allocUnsafe(Math.max(LEAST_BYTES, expectedBytes));
+  }
 
   /** Appends bytes of a few dozen at most. */
   bytes(bytes: Uint8Array): void {
@@ -98,7 +103,7 @@ export class ByteWriter {
   #reserve(count: number): void {
     const needed = this.#length + count;
     if (needed <= this.#bytes.length) return;
-    const larger = Buffer.allocUnsafe(Math.max(START_BYTES, this.#bytes.length * 2, needed));
+    const larger = Buffer.allocUnsafe(Math.max(LEAST_BYTES, this.#bytes.length * 2, needed));
     this.#bytes.copy(larger, 0, 0, this.#length);
     this.#bytes = larger;
   }

@@ -36,6 +36,11 @@ export interface LineSyntax {
   readonly lineEnd: string;
 }
 
+/** The rows of the next page may be a little longer than those of the one before. */
+const SPARE = 1.05;
+/** Beyond this the guess may be far off, and growing is cheap beside what is written. */
+const MAX_EXPECTED_BYTES = 8_388_608;
+
 export function lineWriter(dataset: DatasetShape, syntax: LineSyntax): LineWriter {
   const [timeEnd, nullText, lineEnd] = [syntax.timeEnd, syntax.nullText, syntax.lineEnd].map((text) =>
     Buffer.from(text),
@@ -44,8 +49,9 @@ export function lineWriter(dataset: DatasetShape, syntax: LineSyntax): LineWrite
     before: Buffer.from(syntax.before(column)),
     put: valuePutter(column, syntax) as (out: ByteWriter, value: unknown) => void,
   }));
+  let bytesPerRow = 0;
   const lines = ({ rows, series }: RowPage): Buffer => {
-    const out = new ByteWriter();
+    const out = new ByteWriter(Math.min(Math.ceil(rows.length * bytesPerRow), MAX_EXPECTED_BYTES));
     let start: Buffer = lineEnd;
     let seriesId: number | undefined;
     for (let at = 0; at < rows.length; at++) {
@@ -64,7 +70,9 @@ export function lineWriter(dataset: DatasetShape, syntax: LineSyntax): LineWrite
       }
       out.bytes(lineEnd);
     }
-    return out.take();
+    const bytes = out.take();
+    if (rows.length > 0) bytesPerRow = (bytes.length / rows.length) * SPARE;
+    return bytes;
   };
   return { head: Buffer.from(syntax.head), lines };
 }

@@ -122,22 +122,16 @@ describe("R14 absent, null and empty", () => {
     const header = "vendor,published_at,symbol,title,url";
     const line = "x,2024-01-01T00:00:00Z";
     await ingest("news", `${header},sentiment_score\n${line},,"",u,0.5\n${line},"",T,u,0.25\n`);
-    const both = async () =>
-      (await query("news", "--vendor", "x")).map((row) => [row["symbol"], row["title"], row["sentiment_score"]]);
-    expect((await both()).toSorted()).toEqual(
-      [
-        ["", "T", 0.25],
-        [null, "", 0.5],
-      ].toSorted(),
-    );
+    const both = async () => {
+      const rows = await query("news", "--vendor", "x");
+      return new Set(
+        rows.map(({ symbol, title, sentiment_score }) => JSON.stringify([symbol, title, sentiment_score])),
+      );
+    };
+    expect(await both()).toEqual(new Set(['["","T",0.25]', '[null,"",0.5]']));
     expect(totalOf(await ingest("news", `${header}\n${line},,"",u\n`))).toMatchObject({ unchanged: 1 });
     expect(totalOf(await ingest("news", `${header},sentiment\n${line},,"",u,\n`))).toMatchObject({ updated: 1 });
-    expect((await both()).toSorted()).toEqual(
-      [
-        ["", "T", 0.25],
-        [null, "", null],
-      ].toSorted(),
-    );
+    expect(await both()).toEqual(new Set(['["","T",0.25]', '[null,"",null]']));
   });
 
   it("what only the database can refuse is told of with its line", async () => {
