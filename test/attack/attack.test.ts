@@ -10,8 +10,9 @@ import { GRANT_CASES } from "./grants.ts";
 import { libraryCases, libraryWriteCases } from "./library.ts";
 import { type AttackCase, functionCases, relationCases } from "./matrix.ts";
 import { functionProbes, viewProbes } from "./probes.ts";
+import { sessionTenantCases } from "./session-tenant.ts";
 import { expectNoLeak, Visits } from "./transcript.ts";
-import { sessionTenantCases, trickCases } from "./tricks.ts";
+import { trickCases } from "./tricks.ts";
 import { VISITORS, type Visitor } from "./visitors.ts";
 
 /** Fewer would mean that a part of the table was lost. */

@@ -4,7 +4,7 @@ import { FUNCTIONS, VIEWS } from "./access.ts";
 import { type Arena, DATASETS } from "./arena.ts";
 import { callOf, VARIANTS, type Variant } from "./arguments.ts";
 import type { AttackedFunction, Catalog } from "./catalog.ts";
-import { expectNoLeak, fingerprint, report, type Transcript, textOf, type Visits } from "./transcript.ts";
+import { expectNoLeak, fingerprint, report, sqlstateOf, type Transcript, textOf, type Visits } from "./transcript.ts";
 import type { Visitor } from "./visitors.ts";
 
 export interface AttackCase {
@@ -206,15 +206,15 @@ function callCases(visitor: Visitor, called: AttackedFunction): AttackCase[] {
 }
 
 function expectRefused(transcript: Transcript): void {
-  const code = String(transcript.error?.["code"] ?? "none");
+  const code = sqlstateOf(transcript) ?? "none";
   if (code !== INSUFFICIENT_PRIVILEGE)
     throw new Error(report(`Not refused, but ${code}`, transcript, textOf(transcript), code));
 }
 
 /** The arguments really reach the function's work. */
 function expectAnswered(transcript: Transcript): void {
-  const code = transcript.error?.["code"] ?? RUN_FINISHED;
-  if (code !== RUN_FINISHED) throw new Error(report("Not answered", transcript, textOf(transcript), String(code)));
+  const code = sqlstateOf(transcript) ?? RUN_FINISHED;
+  if (code !== RUN_FINISHED) throw new Error(report("Not answered", transcript, textOf(transcript), code));
 }
 
 function caseOf(visitor: Visitor, name: string, run: (visits: Visits, arena: Arena) => Promise<void>): AttackCase {

@@ -214,7 +214,7 @@ function probe(visitor: Visitor, name: string, questions: (value: string) => str
       const unknown = await visits.run(visitor, questions(pair.unknown));
       const [told, expected] = [withoutValues(foreign, pair, arena), withoutValues(unknown, pair, arena)];
       if (told !== expected) {
-        const at = [...told].findIndex((character, place) => character !== expected[place]);
+        const at = Array.from(told).findIndex((character, place) => character !== expected[place]);
         const excerpt = (text: string): string => text.slice(Math.max(0, at - 300), at + 300);
         throw new Error(
           report(

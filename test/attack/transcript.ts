@@ -109,6 +109,12 @@ async function answerOf(client: pg.Client, statement: string): Promise<unknown[]
 }
 
 /** All that came back, as one text. */
+/** The SQLSTATE with which it ended, if it ended with an error. */
+export function sqlstateOf({ error }: Transcript): string | undefined {
+  const code = error?.["code"];
+  return typeof code === "string" ? code : undefined;
+}
+
 export function textOf({ answers, notices, error }: Omit<Transcript, "statements">): string {
   return JSON.stringify({ answers, notices, error }, (_, value) => (typeof value === "bigint" ? String(value) : value));
 }
@@ -127,7 +133,7 @@ export function expectNoLeak(transcript: Transcript, arena: Arena, visitor: Visi
   const text = textOf(transcript);
   const leaks = leaksIn(text, arena, visitor);
   if (leaks.length > 0) throw new Error(report(`${visitor.name} saw ${leaks.join(", ")}`, transcript, text, leaks[0]!));
-  const code = String(transcript.error?.["code"] ?? "");
+  const code = sqlstateOf(transcript) ?? "";
   if (CRASHES.test(code) && visitor.toleratesFaults !== true)
     throw new Error(report(`${visitor.name} met a fault, ${code}`, transcript, text, code));
 }
