@@ -88,7 +88,7 @@ begin
 end $$;
 
 -- The tenant's series, from behind one of them where it is given; a null array means any. The tenant is looked up
--- first: were that part of the query, whether it is done at all would tell that somebody has such a series.
+-- first, and so is that one: were they part of the query, whether it is done would tell that somebody has such a series.
 create function mds.find_bars_series(
   vendor_values text[], symbol_values text[], timeframe_values text[],
   ignore_case boolean, max_series int4, after_series int4 default null
@@ -98,7 +98,9 @@ language plpgsql stable security definer set search_path = pg_catalog, pg_temp s
 #variable_conflict use_column
 declare
   tenant uuid := store.current_tenant();
+  behind store.bars_series;
 begin
+  select a.* into behind from store.bars_series a where a.series_id = after_series and a.tenant_id = tenant;
   return query
     select s.series_id, s.vendor, s.symbol, s.timeframe
     from store.bars_series s
@@ -109,9 +111,7 @@ begin
         or (ignore_case and lower(s.symbol) = any (select lower(g) from unnest(symbol_values) as g)))
       and (timeframe_values is null or s.timeframe = any (timeframe_values)
         or (ignore_case and lower(s.timeframe) = any (select lower(g) from unnest(timeframe_values) as g)))
-      and (after_series is null or (s.vendor collate "C", s.symbol collate "C", s.timeframe collate "C") > (
-        select a.vendor, a.symbol, a.timeframe from store.bars_series a
-        where a.series_id = after_series and a.tenant_id = tenant))
+      and (after_series is null or (s.vendor collate "C", s.symbol collate "C", s.timeframe collate "C") > (behind.vendor, behind.symbol, behind.timeframe))
     order by s.vendor collate "C", s.symbol collate "C", s.timeframe collate "C"
     limit max_series;
 end $$;

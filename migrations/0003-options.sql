@@ -107,7 +107,7 @@ begin
 end $$;
 
 -- The tenant's series, from behind one of them where it is given; a null array means any. The tenant is looked up
--- first: were that part of the query, whether it is done at all would tell that somebody has such a series.
+-- first, and so is that one: were they part of the query, whether it is done would tell that somebody has such a series.
 create function mds.find_options_series(
   vendor_values text[], symbol_values text[], expiry_values text[], option_type_values text[], strike_values text[],
   ignore_case boolean, max_series int4, after_series int4 default null
@@ -117,7 +117,9 @@ language plpgsql stable security definer set search_path = pg_catalog, pg_temp s
 #variable_conflict use_column
 declare
   tenant uuid := store.current_tenant();
+  behind store.options_series;
 begin
+  select a.* into behind from store.options_series a where a.series_id = after_series and a.tenant_id = tenant;
   return query
     select s.series_id, s.vendor, s.symbol, to_char(s.expiry, 'YYYY-MM-DD'), s.option_type, trim_scale(s.strike)::text
     from store.options_series s
@@ -129,9 +131,7 @@ begin
       and (expiry_values is null or s.expiry = any (expiry_values::date[]))
       and (option_type_values is null or s.option_type = any (option_type_values))
       and (strike_values is null or s.strike = any (strike_values::numeric[]))
-      and (after_series is null or (s.vendor collate "C", s.symbol collate "C", s.expiry, s.option_type collate "C", s.strike) > (
-        select a.vendor, a.symbol, a.expiry, a.option_type, a.strike from store.options_series a
-        where a.series_id = after_series and a.tenant_id = tenant))
+      and (after_series is null or (s.vendor collate "C", s.symbol collate "C", s.expiry, s.option_type collate "C", s.strike) > (behind.vendor, behind.symbol, behind.expiry, behind.option_type, behind.strike))
     order by s.vendor collate "C", s.symbol collate "C", s.expiry, s.option_type collate "C", s.strike
     limit max_series;
 end $$;

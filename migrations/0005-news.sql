@@ -77,7 +77,7 @@ begin
 end $$;
 
 -- The tenant's series, from behind one of them where it is given; a null array means any. The tenant is looked up
--- first: were that part of the query, whether it is done at all would tell that somebody has such a series.
+-- first, and so is that one: were they part of the query, whether it is done would tell that somebody has such a series.
 create function mds.find_news_series(
   vendor_values text[],
   ignore_case boolean, max_series int4, after_series int4 default null
@@ -87,16 +87,16 @@ language plpgsql stable security definer set search_path = pg_catalog, pg_temp s
 #variable_conflict use_column
 declare
   tenant uuid := store.current_tenant();
+  behind store.news_series;
 begin
+  select a.* into behind from store.news_series a where a.series_id = after_series and a.tenant_id = tenant;
   return query
     select s.series_id, s.vendor
     from store.news_series s
     where s.tenant_id = tenant
       and (vendor_values is null or s.vendor = any (vendor_values)
         or (ignore_case and lower(s.vendor) = any (select lower(g) from unnest(vendor_values) as g)))
-      and (after_series is null or (s.vendor collate "C") > (
-        select a.vendor from store.news_series a
-        where a.series_id = after_series and a.tenant_id = tenant))
+      and (after_series is null or (s.vendor collate "C") > (behind.vendor))
     order by s.vendor collate "C"
     limit max_series;
 end $$;

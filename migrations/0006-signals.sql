@@ -74,7 +74,7 @@ begin
 end $$;
 
 -- The tenant's series, from behind one of them where it is given; a null array means any. The tenant is looked up
--- first: were that part of the query, whether it is done at all would tell that somebody has such a series.
+-- first, and so is that one: were they part of the query, whether it is done would tell that somebody has such a series.
 create function mds.find_signals_series(
   vendor_values text[], symbol_values text[], name_values text[],
   ignore_case boolean, max_series int4, after_series int4 default null
@@ -84,7 +84,9 @@ language plpgsql stable security definer set search_path = pg_catalog, pg_temp s
 #variable_conflict use_column
 declare
   tenant uuid := store.current_tenant();
+  behind store.signals_series;
 begin
+  select a.* into behind from store.signals_series a where a.series_id = after_series and a.tenant_id = tenant;
   return query
     select s.series_id, s.vendor, s.symbol, s.name
     from store.signals_series s
@@ -95,9 +97,7 @@ begin
         or (ignore_case and lower(s.symbol) = any (select lower(g) from unnest(symbol_values) as g)))
       and (name_values is null or s.name = any (name_values)
         or (ignore_case and lower(s.name) = any (select lower(g) from unnest(name_values) as g)))
-      and (after_series is null or (s.vendor collate "C", s.symbol collate "C", s.name collate "C") > (
-        select a.vendor, a.symbol, a.name from store.signals_series a
-        where a.series_id = after_series and a.tenant_id = tenant))
+      and (after_series is null or (s.vendor collate "C", s.symbol collate "C", s.name collate "C") > (behind.vendor, behind.symbol, behind.name))
     order by s.vendor collate "C", s.symbol collate "C", s.name collate "C"
     limit max_series;
 end $$;

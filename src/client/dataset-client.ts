@@ -32,7 +32,7 @@ export class DatasetClient<S extends DatasetShape> {
   }
 
   /**
-   * The rows of a window in batches of at most 10,000, in one snapshot: series by series in the order of their
+   * The rows of a window in batches of at most 20,000, in one snapshot: series by series in the order of their
    * dimensions, each in time order. Holds one connection until it ends; leaving the loop early gives it back.
    */
   read(query: WindowQuery<S>, options?: Omit<RowReadOptions, "session">): AsyncGenerator<StoredRow<S>[]> {

@@ -8,8 +8,8 @@ import { type ColumnPage, decodeCopy } from "../datasets/derive/codec.ts";
 import { formatTime } from "../datasets/values/time.ts";
 import type { Window } from "./window.ts";
 
-/** Rows a page at most: about a megabyte, and few enough that the first ones come at once. */
-export const PAGE_ROWS = 10_000;
+/** Rows a page at most: about two megabytes of bars, and few enough that the first ones come at once. */
+export const PAGE_ROWS = 20_000;
 /** Rows with texts may have a megabyte each, so the first page of a dataset with texts is small. */
 const FIRST_PAGE_ROWS_WITH_TEXTS = 100;
 /** What a page may grow to, as far as the page before tells. */

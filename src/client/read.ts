@@ -20,7 +20,7 @@ import {
 /** What readColumns holds in memory at most: about 900 MB of bars. */
 const MAX_COLUMN_ROWS = 10_000_000;
 
-/** Rows in batches of at most 10,000, series by series in the order of their dimensions, each in time order. */
+/** Rows in batches of at most 20,000, series by series in the order of their dimensions, each in time order. */
 export async function* readRows<S extends DatasetShape>(
   target: ReadTarget<S>,
   query: WindowQuery<S>,

@@ -14,8 +14,9 @@ export interface AttackedColumn {
 }
 
 export interface Catalog {
-  /** Tables, partitions and sequences of schema store, without the schema. */
+  /** Of schema store, without the schema. */
   readonly tables: readonly string[];
+  readonly partitions: readonly string[];
   readonly sequences: readonly string[];
   /** Views of schema mds, with their columns. */
   readonly views: Readonly<Record<string, readonly AttackedColumn[]>>;
@@ -23,8 +24,8 @@ export interface Catalog {
 }
 
 export async function readCatalog(database: TestDatabase): Promise<Catalog> {
-  const relations = await database.sql<{ name: string; kind: string }>(
-    `select c.relname as name, c.relkind as kind from pg_class c
+  const relations = await database.sql<{ name: string; kind: string; part: boolean }>(
+    `select c.relname as name, c.relkind as kind, c.relispartition as part from pg_class c
      where c.relnamespace in ('store'::regnamespace, 'mds'::regnamespace) and c.relkind not in ('i', 'I', 'c') order by 1`,
   );
   const strange = relations.filter(({ kind }) => !["r", "p", "S", "v"].includes(kind));
@@ -46,7 +47,8 @@ export async function readCatalog(database: TestDatabase): Promise<Catalog> {
      where n.nspname in ('store', 'mds') order by 1, 2`,
   );
   return {
-    tables: relations.filter(({ kind }) => kind === "r" || kind === "p").map(({ name }) => name),
+    tables: relations.filter(({ kind, part }) => (kind === "r" || kind === "p") && !part).map(({ name }) => name),
+    partitions: relations.filter(({ part }) => part).map(({ name }) => name),
     sequences: relations.filter(({ kind }) => kind === "S").map(({ name }) => name),
     views,
     functions,

@@ -241,5 +241,5 @@ function withoutValues(transcript: Transcript, { foreign, unknown }: Pair, { run
   let text = textOf({ ...transcript, notices }).replaceAll(/(?<!by )(Filter|Cond|Output): (?:[^"\\]|\\.)*/g, "$1: ?");
   const texts = [...bare, runs.b, UNKNOWN_UUID.replaceAll("'", "")].filter((value) => !/^[\d.]+$/.test(value));
   for (const value of texts) text = text.replaceAll(value, "?");
-  return text.replaceAll(/"f":\[\d+\]/g, "NEW ID").replaceAll(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[.\d]*\+\d\d/g, "TIME");
+  return text.replaceAll(/"f":"\{\d+\}"/g, "NEW ID").replaceAll(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[.\d]*\+\d\d/g, "TIME");
 }

@@ -15,6 +15,8 @@ export interface Visitor {
   readonly rights: readonly ("mds_app" | "mds_reader" | "mds_admin")[];
   /** May see the slugs and names of all tenants, and the system's runs. */
   readonly isAdmin?: boolean;
+  /** Makes syntax errors and asks for what does not exist of its own accord. */
+  readonly toleratesFaults?: boolean;
   /** Meets every attack, not only the short list. */
   readonly thorough?: boolean;
 }

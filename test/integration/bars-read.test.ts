@@ -62,14 +62,14 @@ describe("read", () => {
     expect(inOrder).toBe(true);
   });
 
-  it("streams in batches of at most 10,000 across pages, each row once", async () => {
+  it("streams in batches of at most 20,000 across pages, each row once", async () => {
     const sizes: number[] = [];
     const times: bigint[] = [];
     for await (const batch of store.bars.read({ symbol: ["LONG", "A", "B"], timeframe: "1m" })) {
       sizes.push(batch.length);
       times.push(...batch.filter((row) => row.symbol === "LONG").map((row) => row.ts));
     }
-    expect(Math.max(...sizes)).toBeLessThanOrEqual(10_000);
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(20_000);
     expect(times).toEqual(Array.from({ length: 25_000 }, (_, minute) => at(minute)));
   });
 

@@ -184,7 +184,7 @@ function findSeriesSql(dataset: DatasetShape): string {
     DIMENSIONS[d.type].sqlType === "text" ? `s.${d.name} collate "C"` : `s.${d.name}`,
   );
   return `-- The tenant's series, from behind one of them where it is given; a null array means any. The tenant is looked up
--- first: were that part of the query, whether it is done at all would tell that somebody has such a series.
+-- first, and so is that one: were they part of the query, whether it is done would tell that somebody has such a series.
 create function mds.find_${name}_series(
   ${dimensions.map((d) => `${d.name}_values text[]`).join(", ")},
   ignore_case boolean, max_series int4, after_series int4 default null
@@ -194,15 +194,15 @@ language plpgsql stable security definer set search_path = pg_catalog, pg_temp s
 #variable_conflict use_column
 declare
   tenant uuid := store.current_tenant();
+  behind store.${name}_series;
 begin
+  select a.* into behind from store.${name}_series a where a.series_id = after_series and a.tenant_id = tenant;
   return query
     select s.series_id, ${dimensions.map((d) => asText(d, "s")).join(", ")}
     from store.${name}_series s
     where s.tenant_id = tenant
       and ${matches.join("\n      and ")}
-      and (after_series is null or (${order.join(", ")}) > (
-        select ${dimensions.map((d) => `a.${d.name}`).join(", ")} from store.${name}_series a
-        where a.series_id = after_series and a.tenant_id = tenant))
+      and (after_series is null or (${order.join(", ")}) > (${dimensions.map((d) => `behind.${d.name}`).join(", ")}))
     order by ${order.join(", ")}
     limit max_series;
 end $$;
