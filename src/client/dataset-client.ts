@@ -62,6 +62,11 @@ export class DatasetClient<S extends DatasetShape> {
 export interface AnyDatasetClient {
   readonly dataset: DatasetShape;
   upsert(rows: RowSource<unknown>, options?: UpsertOptions): Promise<UpsertResult>;
+  read(
+    query: AnyWindowQuery,
+    options?: Omit<RowReadOptions, "session">,
+  ): AsyncGenerator<Readonly<Record<string, unknown>>[]>;
+  /** @internal The same rows as pages of columns, for files and the command. */
   readPages(query: AnyWindowQuery, options?: ReadOptions): AsyncGenerator<RowPage>;
   series(
     query: AnyWindowQuery,

@@ -52,7 +52,7 @@ export function lineWriter(dataset: DatasetShape, syntax: LineSyntax): LineWrite
   let bytesPerRow = 0;
   const lines = ({ rows, series }: RowPage): Buffer => {
     const out = new ByteWriter(Math.min(Math.ceil(rows.length * bytesPerRow), MAX_EXPECTED_BYTES));
-    let start: Buffer = lineEnd;
+    let start: Buffer = Buffer.alloc(0);
     let seriesId: number | undefined;
     for (let at = 0; at < rows.length; at++) {
       if (rows.seriesIds[at] !== seriesId) {
