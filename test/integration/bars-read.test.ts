@@ -177,4 +177,23 @@ describe("latest", () => {
     const [row] = await database.sql<{ price: number }>("select price from mds.latest_prices where symbol = 'LONG'");
     expect(await price("LONG")).toMatchObject([{ price: row!.price }]);
   });
+
+  it("is found whatever the session's way to write times and texts", async () => {
+    await database.sql("select set_config('app.tenant_id', $1, false)", [store.tenantId]);
+    const found = async () =>
+      (await database.sql<{ symbol: string; price: number }>("select symbol, price from mds.latest_prices")).map(
+        ({ symbol, price: close }) => `${symbol} ${close}`,
+      );
+    const expected = await found();
+    for (const [style, zone, strings] of [
+      ["SQL, DMY", "Asia/Kolkata", "on"],
+      ["German", "America/Sao_Paulo", "on"],
+      ["Postgres, MDY", "Asia/Shanghai", "off"],
+    ]) {
+      await database.sql("select set_config('datestyle', $1, false), set_config('timezone', $2, false)", [style, zone]);
+      await database.sql("select set_config('standard_conforming_strings', $1, false)", [strings]);
+      expect(await found()).toEqual(expected);
+    }
+    for (const name of ["datestyle", "timezone", "standard_conforming_strings"]) await database.sql(`reset ${name}`);
+  });
 });
