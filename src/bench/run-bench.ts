@@ -11,6 +11,7 @@ import { goOn } from "./measure.ts";
 import { headText, scenarioText } from "./report.ts";
 import type { Scenario, ScenarioReport } from "./scenario.ts";
 import { csv } from "./scenarios/csv.ts";
+import { datasets } from "./scenarios/datasets.ts";
 import { dump } from "./scenarios/dump.ts";
 import { health } from "./scenarios/health.ts";
 import { ingest } from "./scenarios/ingest.ts";
@@ -56,7 +57,7 @@ export interface BenchReport {
   readonly scenarios: Readonly<Record<string, ScenarioReport>>;
 }
 
-const SCENARIOS: readonly Scenario[] = [ingest, replay, window, latest, csv, dump, health, start];
+const SCENARIOS: readonly Scenario[] = [ingest, datasets, replay, window, latest, csv, dump, health, start];
 export const SCENARIO_NAMES: readonly string[] = SCENARIOS.map(({ name }) => name);
 
 const DEFAULT_ROWS = 1_000_000;

@@ -14,6 +14,13 @@ export async function copyIn(
   await pipeline(chunks, client.query(pgCopyStreams.from(statement)), { signal });
 }
 
+/** All that a `copy … to stdout` gives, to be sent back by `copyIn`. */
+export async function collectCopy(client: Connection, statement: string): Promise<Buffer[]> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of client.query(pgCopyStreams.to(statement))) chunks.push(chunk as Buffer);
+  return chunks;
+}
+
 /** Reads all that a `copy … to stdout` gives and drops it; the number of bytes. */
 export async function drainCopy(client: Connection, statement: string): Promise<number> {
   const stream: Readable = client.query(pgCopyStreams.to(statement));
