@@ -82,17 +82,18 @@ class Upsert {
     rejected: 0,
     rejections: [],
   };
-  /** The batch that is being filled, and the one that comes after it. */
+  /** The batch that is being filled, and those that come after it: one is sent and one made ready meanwhile. */
   #filling: FilledBatch;
-  #spare: FilledBatch;
+  readonly #spare: FilledBatch[] = [];
+  /** The end of the last batch, and of the one before it. */
   #writing: Promise<void> = Promise.resolve();
+  #before: Promise<void> = Promise.resolve();
   #taken = 0;
 
   constructor(target: WriteTarget, options: UpsertOptions) {
     this.#target = target;
     this.#options = options;
     this.#filling = this.#newBatch();
-    this.#spare = this.#newBatch();
   }
 
   async run(source: RowSource<unknown>): Promise<UpsertResult> {
@@ -148,20 +149,21 @@ class Upsert {
     await immediate();
   }
 
-  /** Waits for the batch before, then sends this one and goes on filling the other. */
+  /** Waits until only one batch is under way, lets this one follow it, and goes on filling another. */
   async #dispatch(): Promise<void> {
-    await this.#writing;
-    const filled = this.#filling;
-    this.#filling = this.#spare;
-    this.#spare = filled;
-    this.#writing = this.#write(filled);
+    await this.#before;
+    const turn = this.#writing;
+    this.#before = turn;
+    this.#writing = this.#write(this.#filling, turn);
     this.#writing.catch(() => {}); // Seen by the next wait.
+    this.#filling = this.#spare.pop() ?? this.#newBatch();
   }
 
-  async #write(filled: FilledBatch): Promise<void> {
+  async #write(filled: FilledBatch, turn: Promise<void>): Promise<void> {
     const { batch, indexes } = filled;
-    if (batch.size > 0) {
-      const outcome = await writeBatch(this.#target, batch, this.#options.signal);
+    if (batch.size === 0) await turn;
+    else {
+      const outcome = await writeBatch(this.#target, batch, turn, this.#options.signal);
       for (const name of ["inserted", "updated", "unchanged", "superseded"] as const)
         this.#result[name] += outcome[name];
       for (const { row, rejection } of outcome.rejections) {
@@ -171,6 +173,7 @@ class Upsert {
     }
     batch.clear();
     indexes.length = 0;
+    this.#spare.push(filled);
   }
 
   #reject(rejection: RowRejection): void {

@@ -36,27 +36,44 @@ export interface WriteTarget {
   readonly partitions: PartitionCache;
 }
 
-/** @throws StoreError when the batch could not be written; groups written before stay. */
-export async function writeBatch(target: WriteTarget, batch: RowBatch, signal?: AbortSignal): Promise<BatchOutcome> {
+/**
+ * @param turn - Resolves when the batch may be sent; until then it is made ready, so that the server need not wait.
+ * @throws StoreError when the batch could not be written; groups written before stay. What `turn` is rejected with.
+ */
+export async function writeBatch(
+  target: WriteTarget,
+  batch: RowBatch,
+  turn: Promise<unknown>,
+  signal?: AbortSignal,
+): Promise<BatchOutcome> {
   try {
-    return await writeOnce(target, batch, signal);
+    return await writeOnce(target, batch, turn, signal);
   } catch (error) {
     // A cache was out of date: a tenant's series or a partition is gone. Look again, once.
     if (!(error instanceof StoreError)) throw error;
     if (error.code === "series_unknown") target.series.forget(batch.series);
     else if (error.code === "partition_missing") target.partitions.clear();
     else throw error;
-    return writeOnce(target, batch, signal);
+    return writeOnce(target, batch, turn, signal);
   }
 }
 
-async function writeOnce(target: WriteTarget, batch: RowBatch, signal?: AbortSignal): Promise<BatchOutcome> {
+async function writeOnce(
+  target: WriteTarget,
+  batch: RowBatch,
+  turn: Promise<unknown>,
+  signal?: AbortSignal,
+): Promise<BatchOutcome> {
   const { scope, series, partitions } = target;
   const ids = await withRetry(() => series.resolve(scope, batch.series, signal), signal);
   await withRetry(() => partitions.ensure(scope, batch.times, batch.size, signal), signal);
   const { groups, superseded, rejections } = foldBatch(batch, ids);
+  const statements = groups.map((group) => upsertStatement(target.dataset, batch, ids, group));
   const outcome: BatchOutcome = { inserted: 0, updated: 0, unchanged: 0, superseded, rejections: [...rejections] };
-  for (const group of groups) await writeGroup(target, batch, ids, group, outcome, signal);
+  await turn;
+  for (const [at, group] of groups.entries()) {
+    await writeGroup(target, batch, ids, group, statements[at]!, outcome, signal);
+  }
   return outcome;
 }
 
@@ -73,10 +90,10 @@ async function writeGroup(
   batch: RowBatch,
   ids: Int32Array,
   group: RowGroup,
+  statement: Statement,
   outcome: BatchOutcome,
   signal?: AbortSignal,
 ): Promise<void> {
-  const statement = upsertStatement(target.dataset, batch, ids, group);
   const [answer] = await withRetry(() => runInTenant<UpsertAnswer>(target.scope, statement, signal), signal);
   const { rejected, reasons, inserted, updated, unchanged } = answer!;
   if (rejected === null) {
@@ -91,7 +108,9 @@ async function writeGroup(
   }
   const refused = new Set(rejected.map((position) => position - 1));
   const rows = group.rows.filter((_, at) => !refused.has(at));
-  if (rows.length > 0) await writeGroup(target, batch, ids, { present: group.present, rows }, outcome, signal);
+  if (rows.length === 0) return;
+  const rest = { present: group.present, rows };
+  await writeGroup(target, batch, ids, rest, upsertStatement(target.dataset, batch, ids, rest), outcome, signal);
 }
 
 function storedRejection(code: ErrorCode): Rejection {
