@@ -71,6 +71,12 @@ export const ERROR_CODES = {
   run_unknown: fact(404),
   run_finished: fact(409),
 
+  // Jobs
+  job_unknown: fact(404),
+  job_not_found: fact(404),
+  job_finished: fact(409),
+  job_not_failed: fact(409),
+
   // Database
   database_unavailable: fact(503, true),
   database_overloaded: fact(503, true),

@@ -20,7 +20,15 @@ const DATASETS: Readonly<Record<string, DatasetShape>> = {
   "0006-signals.sql": signals,
 };
 /** Migrations that no definition speaks of. */
-const OTHERS = ["0007-freshness.sql", "0008-runs.sql"];
+const OTHERS = [
+  "0007-freshness.sql",
+  "0008-runs.sql",
+  "0009-policies.sql",
+  "0010-aggregates.sql",
+  "0011-jobs.sql",
+  "0012-access.sql",
+  "0013-administration.sql",
+];
 
 let migrated: TestDatabase;
 let derived: TestDatabase;
