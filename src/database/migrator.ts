@@ -7,6 +7,7 @@ import type pg from "pg";
 import { messageOf, StoreError } from "../errors/store-error.ts";
 import { type Migration, readMigrations } from "./migration-files.ts";
 import { openConnection } from "./pool.ts";
+import { refusePooler } from "./refuse-pooler.ts";
 import { ensureRoles, OWNER_ROLE } from "./roles.ts";
 import { toStoreError } from "./sqlstate.ts";
 
@@ -219,17 +220,6 @@ async function connect(options: MigratorOptions): Promise<pg.Client> {
   }
 }
 
-/** A pooler answers with a key of its own, so that the server's process id is not the one that the client was told. */
-async function refusePooler(client: pg.Client): Promise<void> {
-  const { rows } = await client.query<{ pid: number }>("select pg_backend_pid() as pid");
-  if (rows[0]!.pid !== (client as pg.Client & { processID: number }).processID) {
-    throw new StoreError(
-      "config_invalid",
-      "Migrations and jobs need a direct connection, and this one goes through a pooler; set ADMIN_DATABASE_URL to the server itself.",
-    );
-  }
-}
-
 async function serviceLogin(client: pg.Client, { serviceUrl }: MigratorOptions): Promise<string> {
   const { rows } = await client.query<{ login: string }>("select session_user::text as login");
   const named = serviceUrl === undefined ? "" : decodeURIComponent(new URL(serviceUrl).username);
@@ -237,7 +227,8 @@ async function serviceLogin(client: pg.Client, { serviceUrl }: MigratorOptions):
 }
 
 async function ensureSchemas(client: pg.Client): Promise<void> {
-  for (const schema of ["store", "mds"]) {
+  // `pgboss` is filled by the job runner, which may make no schema: it works as the owner.
+  for (const schema of ["store", "mds", "pgboss"]) {
     const { rowCount } = await client.query("select from pg_namespace where nspname = $1", [schema]);
     if (rowCount === 0) await client.query(`create schema ${schema} authorization ${OWNER_ROLE}`);
   }
