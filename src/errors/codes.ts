@@ -76,6 +76,11 @@ export const ERROR_CODES = {
   job_not_found: fact(404),
   job_finished: fact(409),
   job_not_failed: fact(409),
+  job_cancelled: fact(409),
+  job_superseded: fact(409),
+  job_lost: fact(500, true),
+  job_queue_full: fact(429, true),
+  job_queue_unavailable: fact(503, true),
 
   // Database
   database_unavailable: fact(503, true),
