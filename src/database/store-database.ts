@@ -11,8 +11,8 @@ import { type MigratorOptions, migrateUp, migrationStates } from "./migrator.ts"
 import { openPool, type Pool } from "./pool.ts";
 import { type RoleScope, runAsRole } from "./session.ts";
 import { toStoreError } from "./sqlstate.ts";
-import { utcText } from "./utc-text.ts";
 import type { AdminScope } from "./tenants.ts";
+import { utcText } from "./utc-text.ts";
 
 export interface StoreDatabaseOptions {
   /** The service's login. */

@@ -91,6 +91,15 @@ export const ERROR_CODES = {
   job_queue_unavailable: fact(503, true),
   jobs_unavailable: fact(503, true),
 
+  // Backfills
+  backfill_refused: fact(403),
+  backfill_incomplete: fact(422),
+  source_unavailable: fact(503, true),
+
+  // Deleting tenants
+  tenant_protected: fact(409),
+  tenant_in_use: fact(503, true),
+
   // Database
   database_unavailable: fact(503, true),
   database_overloaded: fact(503, true),
