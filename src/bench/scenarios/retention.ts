@@ -162,7 +162,8 @@ function reportOf(
     write_median_ms: median(waits),
     write_longest_ms: Math.max(...waits),
   });
-  const dropMs = drop.result.elapsed_ms!;
+  const { detach_ms, drop_ms } = drop.result;
+  const dropMs = detach_ms! + drop_ms!;
   const longest = Math.max(...drop.waits, ...made.waits);
   return {
     figures: [
@@ -180,6 +181,9 @@ function reportOf(
         met: longest < TARGET_WAIT_MS,
       },
     ],
-    notes: ["Between detaching and dropping the rows are counted, which nobody waits for and the time leaves out."],
+    notes: [
+      `The rows were out of sight after ${detach_ms} ms. Of the ${drop_ms} ms of dropping nearly all goes into the removal of files, when no lock is held any more.`,
+      "Between the two the rows are counted, which nobody waits for and the time leaves out.",
+    ],
   };
 }
