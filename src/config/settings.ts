@@ -121,7 +121,8 @@ const SETTINGS = {
     defaultText: "DATABASE_URL",
     secret: true,
     allowed: DATABASE_URL_ALLOWED,
-    meaning: "The login for migrations. A direct connection, not one through a transaction pooler.",
+    meaning:
+      "The login for migrations and jobs, a member of mds_owner. A direct connection, not one through a transaction pooler.",
   }),
   databasePoolSize: setting({
     name: "MDS_DATABASE_POOL_SIZE",
