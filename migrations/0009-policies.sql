@@ -74,7 +74,7 @@ $$;
 -- a detached table still has the name, the partition gets another one.
 create function store.make_partitions(dataset text, times timestamptz[])
 returns table (partition_name text, range_start timestamptz, range_end timestamptz)
-language plpgsql set search_path = pg_catalog, pg_temp set timezone = 'UTC' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' as $$
 #variable_conflict use_variable
 declare
   width text := (select p.partition_width from store.policies p where p.dataset = make_partitions.dataset);

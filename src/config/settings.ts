@@ -61,6 +61,13 @@ function readLogLevel(text: string): LogLevel | undefined {
   return LOG_LEVEL_ALIASES.get(word) ?? LOG_LEVELS.find((level) => level === word);
 }
 
+const ENGINES = ["plain", "timescale"] as const;
+type Engine = (typeof ENGINES)[number];
+
+function readEngine(text: string): Engine | undefined {
+  return ENGINES.find((engine) => engine === text);
+}
+
 const DATABASE_URL_ALLOWED =
   "postgresql://user:password@host:5432/database (or postgres://, postgresql+psycopg://), special characters percent-encoded";
 
@@ -91,7 +98,8 @@ const SETTINGS = {
     defaultText: "DATABASE_URL",
     secret: true,
     allowed: DATABASE_URL_ALLOWED,
-    meaning: "The login for migrations. A direct connection, not one through a transaction pooler.",
+    meaning:
+      "The login for migrations and jobs, a member of mds_owner. A direct connection, not one through a transaction pooler.",
   }),
   databasePoolSize: setting({
     name: "MDS_DATABASE_POOL_SIZE",
@@ -134,6 +142,14 @@ const SETTINGS = {
     default: "default",
     allowed: "a tenant's slug or UUID",
     meaning: "The tenant of the command and the library. A login that is bound to a tenant needs none.",
+  }),
+  engine: setting({
+    name: "MDS_ENGINE",
+    read: readEngine,
+    default: undefined as Engine | undefined,
+    defaultText: "what the database has; recorded when it is first migrated",
+    allowed: `one of ${ENGINES.join(", ")}`,
+    meaning: "The engine that the database must have. Another than the recorded one is refused.",
   }),
   migrateOnStart: setting({
     name: "MDS_MIGRATE_ON_START",

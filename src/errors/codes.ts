@@ -97,6 +97,10 @@ export const ERROR_CODES = {
   migration_pending: fact(503, true),
   role_missing: fact(500),
 
+  // Engine and policies
+  engine_refused: fact(500),
+  policy_refused: fact(422),
+
   // Embedded database
   embedded_missing: fact(500),
   embedded_failed: fact(500),

@@ -11,7 +11,8 @@ export interface SchemaVersion {
   readonly pending: number;
   /** False when an applied migration was altered, or is none of this version's. */
   readonly checksum_ok: boolean;
-  readonly engine: string;
+  /** The engine that the first migration recorded; null before. */
+  readonly engine: string | null;
   readonly engine_version: string;
 }
 

@@ -72,4 +72,11 @@ export const FUNCTIONS: Readonly<Record<string, readonly Role[]>> = {
   "store.require_run_scope": [],
   "store.advance_run": [],
   "store.prune_before": [],
+  "mds.engine": LEDGER_READERS,
+  "mds.read_policies": ADMINS,
+  "mds.set_policy": ADMINS,
+  "store.duration_text": [],
+  "store.all_partitions": [],
+  "store.make_partitions": [],
+  "store.kept_since": [],
 };
