@@ -170,13 +170,13 @@ create function mds.mark_aggregates(
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   unknown text := (
-    select t from unnest(only_timeframes) t where t not in (select a.timeframe from store.bars_aggregates() a) limit 1
+    select t from unnest(only_timeframes) t where t not in (select l.timeframe from store.bars_levels() l) limit 1
   );
 begin
   if dataset is distinct from 'bars' then
     raise exception 'Dataset "%" has no aggregates; bars have.', dataset using errcode = '22023';
   elsif unknown is not null then
-    raise exception 'There is no aggregate "%"; there are 5m, 15m, 1h and 1d.', unknown using errcode = '22023';
+    raise exception 'There is no aggregate "%", or it is switched off.', unknown using errcode = '22023';
   end if;
   return store.mark_bars_partition(
     (select array_agg(a.aggregate) from store.bars_aggregates() a where a.timeframe = any (only_timeframes)),
