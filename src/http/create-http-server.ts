@@ -52,9 +52,8 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
   app.setNotFoundHandler((_request, reply) =>
     sendProblem(reply, new StoreError("not_found", "There is no such path.")),
   );
-  const addWrongMethods = answerWrongMethods(app);
+  answerWrongMethods(app);
   options.routes(app);
-  addWrongMethods();
   return app;
 }
 
