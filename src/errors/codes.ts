@@ -84,7 +84,20 @@ export const ERROR_CODES = {
   job_not_found: fact(404),
   job_finished: fact(409),
   job_not_failed: fact(409),
-  jobs_unavailable: fact(503, true),
+  job_cancelled: fact(409),
+  job_superseded: fact(409),
+  job_lost: fact(500, true),
+  job_queue_full: fact(429, true),
+  job_queue_unavailable: fact(503, true),
+
+  // Backfills
+  backfill_refused: fact(403),
+  backfill_incomplete: fact(422),
+  source_unavailable: fact(503, true),
+
+  // Deleting tenants
+  tenant_protected: fact(409),
+  tenant_in_use: fact(503, true),
 
   // Database
   database_unavailable: fact(503, true),
@@ -105,6 +118,10 @@ export const ERROR_CODES = {
   migration_failed: fact(500),
   migration_pending: fact(503, true),
   role_missing: fact(500),
+
+  // Engine and policies
+  engine_refused: fact(500),
+  policy_refused: fact(422),
 
   // Embedded database
   embedded_missing: fact(500),
