@@ -6,6 +6,7 @@ import type { Endpoint } from "./endpoint.ts";
 
 const HEALTH = "Health";
 const MAINTENANCE = "Maintenance";
+const POLICIES = "Policies";
 const JOBS = "Jobs";
 const TENANTS = "Tenants and ingest tokens";
 const DOCUMENTS = "Documents";
@@ -126,6 +127,28 @@ export const ENDPOINTS = {
     answers: accepted,
     errors: ["job_unknown"],
   },
+  listPolicies: {
+    method: "GET",
+    path: "/policies",
+    tag: POLICIES,
+    summary: "List the policies of datasets and aggregates",
+    auth: "admin",
+    answers: { 200: { description: "The policies, datasets before their aggregates.", schema: "PolicyList" } },
+  },
+  applyPolicies: {
+    method: "PUT",
+    path: "/policies",
+    tag: POLICIES,
+    summary: "Change policies",
+    description:
+      "All changes or none. An omitted dataset or field stays as it is; null keeps rows for ever, or never compresses " +
+      "them. Applying the same twice changes nothing.",
+    auth: "admin",
+    query: "PolicyQuery",
+    body: "PoliciesInput",
+    answers: { 200: { description: "What changed, or with `dry_run` would change.", schema: "PolicyChanges" } },
+    errors: ["policy_refused"],
+  },
   listJobs: {
     method: "GET",
     path: "/jobs",
@@ -134,7 +157,7 @@ export const ENDPOINTS = {
     auth: "admin",
     query: "JobQuery",
     answers: { 200: { description: "The jobs.", schema: "JobList" } },
-    errors: ["jobs_unavailable"],
+    errors: ["job_queue_unavailable"],
   },
   getJob: {
     method: "GET",
@@ -144,7 +167,7 @@ export const ENDPOINTS = {
     auth: "admin",
     params: "JobPath",
     answers: { 200: { description: "The job.", schema: "Job" } },
-    errors: ["job_not_found", "jobs_unavailable"],
+    errors: ["job_not_found", "job_queue_unavailable"],
   },
   cancelJob: {
     method: "POST",
@@ -155,7 +178,7 @@ export const ENDPOINTS = {
     auth: "admin",
     params: "JobPath",
     answers: { 200: { description: "The job as it is now.", schema: "Job" } },
-    errors: ["job_not_found", "job_finished", "jobs_unavailable"],
+    errors: ["job_not_found", "job_finished", "job_queue_unavailable"],
   },
   retryJob: {
     method: "POST",
@@ -166,7 +189,7 @@ export const ENDPOINTS = {
     auth: "admin",
     params: "JobPath",
     answers: { 200: { description: "The job as it is now.", schema: "Job" } },
-    errors: ["job_not_found", "job_not_failed", "jobs_unavailable"],
+    errors: ["job_not_found", "job_not_failed", "job_queue_unavailable"],
   },
   listTenants: {
     method: "GET",

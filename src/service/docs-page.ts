@@ -136,9 +136,8 @@ const ENTITIES: Readonly<Record<string, string>> = {
   "<": "&lt;",
   ">": "&gt;",
   '"': "&quot;",
-  "'": "&#39;",
 };
 
 function text(words: string): string {
-  return words.replaceAll(/[&<>"']/g, (character) => ENTITIES[character]!);
+  return words.replaceAll(/[&<>"]/g, (character) => ENTITIES[character]!);
 }

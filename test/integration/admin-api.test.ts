@@ -126,7 +126,7 @@ describe("routes that make a job", () => {
       ["POST", "/backfill/ingest-files"],
       ["DELETE", "/tenants/default"],
     ] as const) {
-      await expectProblem(await without.send(method, path), 503, "jobs_unavailable");
+      await expectProblem(await without.send(method, path), 503, "job_queue_unavailable");
     }
     await without.stop();
   });
@@ -234,6 +234,37 @@ describe("/jobs", () => {
       await expectProblem(await send(method, `/jobs/${NO_JOB}${path}`), 404, "job_not_found");
       await expectProblem(await send(method, `/jobs/seven${path}`), 400, "request_invalid");
     }
+  });
+});
+
+describe("/policies", () => {
+  const keptFor = async (): Promise<string | null | undefined> => {
+    const { policies } = (await (await send("GET", "/policies")).json()) as {
+      policies: { dataset: string; keep_for: string | null }[];
+    };
+    return policies.find(({ dataset }) => dataset === "news")?.keep_for;
+  };
+
+  it("shows them, tells what would change, changes it, and then nothing", async () => {
+    const before = await keptFor();
+    const body = { news: { keep_for: "12345 days" } };
+    const change = { dataset: "news", field: "keep_for", before, after: "12345 days" };
+    const dry = await send("PUT", "/policies?dry_run=true", { body });
+    expect([dry.status, await dry.json()]).toEqual([200, { changes: [change] }]);
+    expect(await keptFor()).toBe(before);
+    expect(await (await send("PUT", "/policies", { body })).json()).toEqual({ changes: [change] });
+    expect(await keptFor()).toBe("12345 days");
+    expect(await (await send("PUT", "/policies", { body })).json()).toEqual({ changes: [] });
+  });
+
+  it("refuses what is none", async () => {
+    await expectProblem(await send("PUT", "/policies", { body: { news: { keep_for: "soon" } } }), 422, "body_invalid");
+    await expectProblem(
+      await send("PUT", "/policies", { body: { gossip: { keep_for: null } } }),
+      422,
+      "policy_refused",
+    );
+    await expectProblem(await send("PUT", "/policies?dry_run=maybe", { body: {} }), 400, "request_invalid");
   });
 });
 
