@@ -49,6 +49,11 @@ export const FUNCTIONS: Readonly<Record<string, readonly Role[]>> = {
   "mds.bind_login": ADMINS,
   "mds.unbind_login": ADMINS,
   "mds.list_bound_logins": ADMINS,
+  "mds.begin_tenant_deletion": ADMINS,
+  "mds.open_transactions": ADMINS,
+  "mds.list_tenant_tables": ADMINS,
+  "mds.delete_tenant_rows": ADMINS,
+  "mds.finish_tenant_deletion": ADMINS,
   "mds.start_run": LEDGER_WRITERS,
   "mds.progress_run": LEDGER_WRITERS,
   "mds.heartbeat_run": LEDGER_WRITERS,
@@ -72,4 +77,5 @@ export const FUNCTIONS: Readonly<Record<string, readonly Role[]>> = {
   "store.require_run_scope": [],
   "store.advance_run": [],
   "store.prune_before": [],
+  "store.tenant_tables": [],
 };

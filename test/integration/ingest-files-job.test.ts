@@ -244,17 +244,17 @@ describe("local files", () => {
     ["by a relative name", () => "inside/x.csv", /relative name/],
     ["by another scheme", () => `file://${inside}/x.csv`, /only http and https/],
   ])("%s are refused before the job is queued", async (_, name, reason) => {
-    const { accept } = ingestFilesJob(access());
+    const job = ingestFilesJob(access());
     const input = { tenant, dataset: "bars", files: [name()], upper_case: false };
     const refusal = expect.objectContaining({ code: "backfill_refused", message: expect.stringMatching(reason) });
-    expect(() => accept!(input)).toThrow(refusal);
+    expect(() => job.accept!(input)).toThrow(refusal);
     expect((await run([name()])).error).toEqual(refusal);
   });
 
   it("are all refused where no folder is named", () => {
-    const { accept } = ingestFilesJob({ ...access(), dirs: [] });
+    const job = ingestFilesJob({ ...access(), dirs: [] });
     const input = { tenant, dataset: "bars", files: [join(inside, "a.csv")], upper_case: false };
-    expect(() => accept!(input)).toThrow(/may not be read: backfills read local files only below/);
+    expect(() => job.accept!(input)).toThrow(/may not be read: backfills read local files only below/);
   });
 
   it.each([
@@ -333,18 +333,18 @@ describe("URLs", () => {
     ["with credentials in them", () => `http://user:pass@${host}/x.csv`, /has credentials in it/],
     ["of another scheme", () => `ftp://${host}/x.csv`, /only http and https/],
   ])("%s are refused before the job is queued", (_, url, reason) => {
-    const { accept } = ingestFilesJob(access());
+    const job = ingestFilesJob(access());
     const input = { tenant, dataset: "bars", files: [url()], upper_case: false };
     const error = expect.objectContaining({
       code: "backfill_refused",
       message: expect.stringMatching(reason),
     });
-    expect(() => accept!(input)).toThrow(error);
-    expect(() => accept!(input)).not.toThrow(/pass/);
+    expect(() => job.accept!(input)).toThrow(error);
+    expect(() => job.accept!(input)).not.toThrow(/pass/);
   });
 
   it("with a credential that is not set are refused", () => {
-    const { accept } = ingestFilesJob(access());
+    const job = ingestFilesJob(access());
     const input = {
       tenant,
       dataset: "bars",
@@ -352,7 +352,7 @@ describe("URLs", () => {
       upper_case: false,
       credentials: "ADMIN_TOKEN",
     };
-    expect(() => accept!(input)).toThrow(/There is no credential ADMIN_TOKEN/);
+    expect(() => job.accept!(input)).toThrow(/There is no credential ADMIN_TOKEN/);
   });
 
   it("may redirect on their own host, and not to another one even where that is allowed", async () => {
