@@ -18,16 +18,17 @@ export const deleteTenantJob = defineJob({
   schema: deleteTenantInput,
   // No tenantOf: the tenant's own ledger goes with it, and this run is the system's.
   mode: "maintenance",
-  run: async ({ input, checkpoint, signal, admin, saveCheckpoint, report }) => {
+  run: async (context) => {
+    const { input, checkpoint, signal, admin } = context;
     const before = checkpoint as Checkpoint | undefined | null;
     let rows = before?.rows ?? 0;
     try {
       const deleted = await deleteTenant(admin, before?.tenant_id ?? input.tenant, {
         signal,
-        onMarked: ({ tenant_id, slug }) => saveCheckpoint({ tenant_id, slug, rows } satisfies Checkpoint),
+        onMarked: ({ tenant_id, slug }) => context.saveCheckpoint({ tenant_id, slug, rows } satisfies Checkpoint),
         onProgress: async (progress) => {
           rows += progress.rows;
-          await report({ message: progress.message, metadata: { deleted_rows: rows } });
+          await context.report({ message: progress.message, metadata: { deleted_rows: rows } });
         },
       });
       return { tenant_id: deleted.tenant_id, slug: deleted.slug, rows };
