@@ -69,6 +69,11 @@ export const FUNCTIONS: Readonly<Record<string, readonly Role[]>> = {
   "mds.revoke_ingest_token": ADMINS,
   "mds.find_token_tenant": WRITERS,
   "mds.claim_idempotency_key": ADMINS,
+  "mds.begin_tenant_deletion": ADMINS,
+  "mds.open_transactions": ADMINS,
+  "mds.list_tenant_tables": ADMINS,
+  "mds.delete_tenant_rows": ADMINS,
+  "mds.finish_tenant_deletion": ADMINS,
   "mds.start_run": LEDGER_WRITERS,
   "mds.progress_run": LEDGER_WRITERS,
   "mds.heartbeat_run": LEDGER_WRITERS,
@@ -100,4 +105,5 @@ export const FUNCTIONS: Readonly<Record<string, readonly Role[]>> = {
   "store.make_partitions": [],
   "store.kept_since": [],
   "store.require_attempt": [],
+  "store.tenant_tables": [],
 };
