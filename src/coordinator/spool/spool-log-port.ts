@@ -66,6 +66,8 @@ export interface SpoolLog {
   readonly maxBytes: number;
   /** When the oldest unacknowledged record was accepted: milliseconds since the epoch; undefined when there is none. */
   readonly oldestAcceptedAt: number | undefined;
+  /** Accepted records that could not be read any more since the start: a damaged disk. Their segments were kept aside. */
+  readonly damaged: number;
   /** Why the last append failed, until one succeeds. */
   readonly fault: unknown;
 
