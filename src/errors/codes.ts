@@ -77,6 +77,9 @@ export const ERROR_CODES = {
   job_finished: fact(409),
   job_not_failed: fact(409),
 
+  // Coordinator
+  queue_full: fact(429, true),
+
   // Database
   database_unavailable: fact(503, true),
   database_overloaded: fact(503, true),
