@@ -99,6 +99,9 @@ export const ERROR_CODES = {
   tenant_protected: fact(409),
   tenant_in_use: fact(503, true),
 
+  // Coordinator
+  queue_full: fact(429, true),
+
   // Database
   database_unavailable: fact(503, true),
   database_overloaded: fact(503, true),
