@@ -112,6 +112,26 @@ describe("retention that is killed", () => {
     expect(await tables()).toEqual([]);
   });
 
+  it("after it has announced: the next one begins anew, or forgets it when the policy keeps the rows again", async () => {
+    const plan = await engine.planRetention();
+    const analyze = await hold("lock table store.bars_data in share update exclusive mode");
+    const running = start(plan);
+    await waiting("concurrently");
+    await kill(running);
+    await analyze.release();
+    expect(await partitions()).toHaveLength(2);
+    expect((await engine.planRetention()).partitions).toMatchObject(whole);
+    await database.sql("update store.policies set keep_for = null where dataset = 'bars'");
+    expect(await engine.applyRetention(plan)).toEqual([]);
+    await database.sql(`alter table store.bars_data detach partition store.${MARCH}`);
+    expect((await engine.planRetention()).partitions).toEqual([]);
+    await database.sql(
+      `alter table store.bars_data attach partition store.${MARCH} for values from ('2020-03-01Z') to ('2020-04-01Z')`,
+    );
+    await database.sql("update store.policies set keep_for = '1 year' where dataset = 'bars'");
+    expect(await engine.applyRetention(plan)).toMatchObject(whole);
+  });
+
   it("while it detaches: the next one finishes that, also with a new plan", async () => {
     const plan = await engine.planRetention();
     const reader = await holdReader();
@@ -180,7 +200,13 @@ describe("retention at work", () => {
 
   it("is alone: a second one waits its turn and finds nothing left", async () => {
     const plan = await engine.planRetention();
-    const results = await Promise.all([engine.applyRetention(plan), engine.applyRetention(plan)]);
+    const reader = await holdReader();
+    const first = engine.applyRetention(plan);
+    await waiting("concurrently");
+    const second = engine.applyRetention(plan);
+    await waiting("pg_advisory_lock");
+    await reader.release();
+    const results = await Promise.all([first, second]);
     expect(results.map((list) => list.map(({ rows }) => rows))).toEqual([
       [2, 1],
       [2, 1],
