@@ -10,6 +10,8 @@ import { type RunningCommand, startProgram } from "../support/mds-command.ts";
 import { createTestDatabase, type TestDatabase } from "../support/test-database.ts";
 
 const PROGRAM = fileURLToPath(new URL("../support/retention-process.ts", import.meta.url));
+/** A process has to start first, on a machine that may be busy. */
+const PATIENCE_MS = 30_000;
 const MARCH = "bars_data_2020_03";
 
 let database: TestDatabase;
@@ -50,16 +52,13 @@ const holdRecord = () => hold("lock table store.retired_partitions in share mode
 
 /** Until retention waits for somebody's lock in a statement that begins like this. */
 async function waiting(statement: string): Promise<void> {
-  await expect
-    .poll(async () => {
-      const [row] = await database.sql<{ query: string }>(
-        `select query from pg_stat_activity where datname = current_database() and application_name = 'mds owner'
-           and wait_event_type = 'Lock' and query ilike $1`,
-        [`%${statement}%`],
-      );
-      return row !== undefined;
-    })
-    .toBe(true);
+  const waiters = () =>
+    database.sql(
+      `select query from pg_stat_activity where datname = current_database() and application_name = 'mds owner'
+         and wait_event_type = 'Lock' and query ilike $1`,
+      [`%${statement}%`],
+    );
+  await expect.poll(waiters, { timeout: PATIENCE_MS }).toHaveLength(1);
 }
 
 /** As kill -9 leaves it: the server ends what was under way by itself. */
@@ -72,7 +71,7 @@ async function kill({ child, done }: RunningCommand): Promise<void> {
         database.sql(
           "select from pg_stat_activity where datname = current_database() and application_name = 'mds owner'",
         ),
-      { timeout: 10_000 },
+      { timeout: PATIENCE_MS },
     )
     .toEqual([]);
 }
