@@ -8,7 +8,7 @@ import { makePartitionsJob } from "../../src/jobs/make-partitions-job.ts";
 import { migrateJob } from "../../src/jobs/migrate-job.ts";
 import { retentionJob } from "../../src/jobs/retention-job.ts";
 import { bar } from "../support/bars.ts";
-import { benchForJob, type JobBench } from "../support/job-context.ts";
+import { benchForJob, type JobBench } from "../support/job-bench.ts";
 import { createTestDatabase, type TestDatabase } from "../support/test-database.ts";
 
 let database: TestDatabase;
