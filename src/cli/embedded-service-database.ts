@@ -2,7 +2,7 @@
  * The embedded database as the service sees it, which listens already while the database still starts: whoever asks
  * before waits. Closing it closes connections only; the server itself is ended with `stopServer`, after the service.
  */
-import { type EmbeddedDatabase, openEmbedded } from "../database/embedded.ts";
+import { type EmbeddedDatabase, type EmbeddedUrls, openEmbedded } from "../database/embedded.ts";
 import { StoreDatabase } from "../database/store-database.ts";
 import { StoreError } from "../errors/store-error.ts";
 import type { SchemaVersion, ServiceDatabase } from "../service/service-database.ts";
@@ -41,6 +41,12 @@ export class EmbeddedServiceDatabase implements ServiceDatabase {
   /** The folder that holds the data, once the server was started. */
   get folder(): string | undefined {
     return this.#opened?.server.folder;
+  }
+
+  /** Where it is, once it was started. */
+  async urls(): Promise<EmbeddedUrls> {
+    const { server } = await this.#opening;
+    return { url: server.url, adminUrl: server.adminUrl };
   }
 
   async ping(signal: AbortSignal): Promise<void> {

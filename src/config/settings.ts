@@ -91,7 +91,7 @@ const SETTINGS = {
     defaultText: "DATABASE_URL",
     secret: true,
     allowed: DATABASE_URL_ALLOWED,
-    meaning: "The login for migrations. A direct connection, not one through a transaction pooler.",
+    meaning: "The login for migrations and jobs. A direct connection, not one through a transaction pooler.",
   }),
   databasePoolSize: setting({
     name: "MDS_DATABASE_POOL_SIZE",
@@ -141,6 +141,13 @@ const SETTINGS = {
     default: true,
     allowed: `${TRUE.join(", ")} or ${FALSE.join(", ")}, in any case`,
     meaning: "Whether the service migrates the database when it starts.",
+  }),
+  jobsEnabled: setting({
+    name: "MDS_JOBS_ENABLED",
+    read: readBoolean,
+    default: true,
+    allowed: `${TRUE.join(", ")} or ${FALSE.join(", ")}, in any case`,
+    meaning: "Whether the service runs jobs. With false it only accepts them, for others that do.",
   }),
   shutdownTimeoutMs: setting({
     name: "MDS_SHUTDOWN_TIMEOUT_MS",

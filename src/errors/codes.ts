@@ -80,7 +80,7 @@ export const ERROR_CODES = {
   job_superseded: fact(409),
   job_lost: fact(500, true),
   job_queue_full: fact(429, true),
-  job_queue_unavailable: fact(503, true),
+  jobs_unavailable: fact(503, true),
 
   // Database
   database_unavailable: fact(503, true),

@@ -36,10 +36,6 @@ export const TIMING: JobTiming = {
 /** Schema of the queue; the migrator makes it. */
 const SCHEMA = "pgboss";
 export const DEFAULT_MAX_ATTEMPTS = 3;
-/** A runner tells the queue this often that it lives, and learns as often that its job was cancelled. */
-export const TOUCH_SECONDS = 2;
-/** The queue's own polling is a floor only: the runner wakes its workers when there is something for them. */
-export const FLOOR_POLLING_SECONDS = 30;
 const MAX_RETRY_DELAY_SECONDS = 600;
 /** The longest that the queue allows an attempt; the next one goes on from the checkpoint. */
 const ATTEMPT_SECONDS = 86_400;
