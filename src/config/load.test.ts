@@ -41,6 +41,7 @@ describe("loadConfig", () => {
       dataDir: ".mds",
       tenant: "default",
       migrateOnStart: true,
+      jobsEnabled: true,
       shutdownTimeoutMs: 10_000,
     });
     expect(warnings).toEqual([]);

@@ -8,6 +8,7 @@ import { openConnection } from "../database/pool.ts";
 import { refusePooler } from "../database/refuse-pooler.ts";
 import { OWNER_ROLE } from "../database/roles.ts";
 import { toStoreError } from "../database/sqlstate.ts";
+import { StoreError } from "../errors/store-error.ts";
 import type { JobDefinition } from "./define-job.ts";
 
 /** How often the queue does what; tests make it quicker. */
@@ -50,6 +51,7 @@ const CONNECT_TIMEOUT_MS = 5_000;
 /** Far above any statement of the queue's; a connection that has gone silent is given up after it. */
 const STATEMENT_TIMEOUT_MS = 60_000;
 const HOUR_SECONDS = 3_600;
+const INSUFFICIENT_PRIVILEGE = "42501";
 
 interface BossOptions {
   /** Direct connection of a login that may act as the owner. */
@@ -97,8 +99,16 @@ export async function openBoss({ adminUrl, applicationName, works, timing, onErr
     return await boss.start();
   } catch (error) {
     await boss.stop({ graceful: false }).catch(() => undefined); // the first error is the one that counts
-    throw toStoreError(error);
+    throw (error as { code?: string }).code === INSUFFICIENT_PRIVILEGE ? notTheOwner(error) : toStoreError(error);
   }
+}
+
+function notTheOwner(cause: unknown): StoreError {
+  return new StoreError(
+    "role_missing",
+    `This login may not act as ${OWNER_ROLE}, to whom the job queue belongs; set ADMIN_DATABASE_URL to the login that migrates.`,
+    { cause },
+  );
 }
 
 /** How the queue treats the jobs of this definition. */

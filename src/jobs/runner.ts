@@ -92,6 +92,8 @@ export class JobRunner implements JobQueue {
   /** Names of the jobs whose queue is known to be there. */
   readonly #queues = new Set<string>();
   #opened: Opened | undefined;
+  /** Why the last start failed. */
+  #startFault: StoreError | undefined;
 
   /** @throws StoreError `usage` for a name that is not allowed or is there twice. */
   constructor(options: JobRunnerOptions) {
@@ -104,7 +106,7 @@ export class JobRunner implements JobQueue {
 
   /** What keeps this runner from its work; undefined while all is well. */
   get problem(): StoreError | undefined {
-    return this.#opened === undefined ? notOpen() : this.#opened.watch.problem;
+    return this.#opened === undefined ? (this.#startFault ?? notOpen()) : this.#opened.watch.problem;
   }
 
   /**
@@ -115,27 +117,18 @@ export class JobRunner implements JobQueue {
    */
   async start(): Promise<void> {
     if (this.#opened !== undefined || this.#stopping.signal.aborted) return;
-    const urls = await this.#options.urls();
-    const boss = await openBoss({
-      adminUrl: urls.adminUrl,
-      applicationName: this.#sessionName,
-      works: this.#works.size > 0,
-      timing: this.#timing,
-      onError: (error) => this.#onQueueError(error),
-    });
-    const opened = this.#openPools(urls, boss);
     try {
-      await this.#beginWork(opened);
+      const opened = await this.#openAll();
+      if (this.#stopping.signal.aborted) {
+        await close(opened, 0);
+        return;
+      }
+      this.#opened = opened;
+      if (this.#works.size > 0) opened.watch.start();
     } catch (error) {
-      await close(opened, 0);
-      throw toStoreError(error);
+      this.#startFault = toStoreError(error);
+      throw this.#startFault;
     }
-    if (this.#stopping.signal.aborted) {
-      await close(opened, 0);
-      return;
-    }
-    this.#opened = opened;
-    if (this.#works.size > 0) opened.watch.start();
   }
 
   /**
@@ -221,6 +214,25 @@ export class JobRunner implements JobQueue {
 
   get #scope(): AdminScope {
     return scopeOf(this.#open());
+  }
+
+  async #openAll(): Promise<Opened> {
+    const urls = await this.#options.urls();
+    const boss = await openBoss({
+      adminUrl: urls.adminUrl,
+      applicationName: this.#sessionName,
+      works: this.#works.size > 0,
+      timing: this.#timing,
+      onError: (error) => this.#onQueueError(error),
+    });
+    const opened = this.#openPools(urls, boss);
+    try {
+      await this.#beginWork(opened);
+      return opened;
+    } catch (error) {
+      await close(opened, 0);
+      throw error;
+    }
   }
 
   #openPools({ url, adminUrl }: JobUrls, boss: PgBoss): Opened {
