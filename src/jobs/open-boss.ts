@@ -62,6 +62,8 @@ interface BossOptions {
   readonly works: boolean;
   readonly timing: JobTiming;
   readonly onError: (error: Error) => void;
+  /** Of what the queue sees that is not well: a backlog, slow statements, a clock that differs from the server's. */
+  readonly onWarning: (message: string) => void;
 }
 
 /** @throws StoreError `config_invalid` behind a pooler, `migration_pending`, `database_unavailable`, `database_refused`. */
@@ -94,7 +96,7 @@ export async function openBoss({ adminUrl, applicationName, works, timing, onErr
     openTelemetry: { enabled: false },
   };
   const boss = new Boss(options);
-  boss.on("error", onError);
+  boss.on("error", onError).on("warning", ({ message }) => onWarning(message));
   try {
     return await boss.start();
   } catch (error) {

@@ -224,6 +224,7 @@ export class JobRunner implements JobQueue {
       works: this.#works.size > 0,
       timing: this.#timing,
       onError: (error) => this.#onQueueError(error),
+      onWarning: (message) => this.#options.log.warn(message),
     });
     const opened = this.#openPools(urls, boss);
     try {
