@@ -30,7 +30,7 @@ export type {
   WindowQuery,
 } from "./client/window.ts";
 export type { HealthStatus } from "./contracts/health-status.ts";
-export type { AcceptedJob, Job, JobState } from "./contracts/job.ts";
+export type { AcceptedJob, Job, JobProgress, JobState } from "./contracts/job.ts";
 export type { SchemaVersion } from "./contracts/schema-version.ts";
 export type { CreatedIngestTokenRecord, IngestTokenRecord, TenantRecord } from "./control/access.ts";
 export {
@@ -56,3 +56,8 @@ export { type TimeZone, timeZone } from "./datasets/values/time-zone.ts";
 export { TIMEFRAMES, type Timeframe } from "./datasets/values/timeframe.ts";
 export type { ErrorCode } from "./errors/codes.ts";
 export { StoreError } from "./errors/store-error.ts";
+export { type CreateJobRunnerOptions, createJobRunner } from "./jobs/create-job-runner.ts";
+export { defineJob, type JobContext, type JobDefinition } from "./jobs/define-job.ts";
+export type { EnqueueOptions, JobFilter, JobQueue } from "./jobs/job-queue.ts";
+export type { JobRunner } from "./jobs/runner.ts";
+export type { Logger } from "./telemetry/logger.ts";

@@ -65,6 +65,7 @@ describe("loadConfig", () => {
       deadLetterDir: undefined,
       tenant: "default",
       migrateOnStart: true,
+      jobsEnabled: true,
       shutdownTimeoutMs: 10_000,
       backfillDirs: [],
       backfillHosts: [],

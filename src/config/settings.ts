@@ -179,6 +179,13 @@ const SETTINGS = {
     allowed: BOOLEAN_ALLOWED,
     meaning: "Whether the service migrates the database when it starts.",
   }),
+  jobsEnabled: setting({
+    name: "MDS_JOBS_ENABLED",
+    read: readBoolean,
+    default: true,
+    allowed: BOOLEAN_ALLOWED,
+    meaning: "Whether the service runs jobs. With false it only accepts them, for others that do.",
+  }),
   shutdownTimeoutMs: setting({
     name: "MDS_SHUTDOWN_TIMEOUT_MS",
     read: wholeNumber(100, 600_000),

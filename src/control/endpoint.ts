@@ -81,7 +81,7 @@ const BODY_ERRORS: readonly ErrorCode[] = [
 const JOB_ERRORS: readonly ErrorCode[] = [
   "idempotency_key_invalid",
   "idempotency_key_reused",
-  "job_queue_unavailable",
+  "jobs_unavailable",
   "job_queue_full",
 ];
 

@@ -157,7 +157,7 @@ export const ENDPOINTS = {
     auth: "admin",
     query: "JobQuery",
     answers: { 200: { description: "The jobs.", schema: "JobList" } },
-    errors: ["job_queue_unavailable"],
+    errors: ["jobs_unavailable"],
   },
   getJob: {
     method: "GET",
@@ -167,7 +167,7 @@ export const ENDPOINTS = {
     auth: "admin",
     params: "JobPath",
     answers: { 200: { description: "The job.", schema: "Job" } },
-    errors: ["job_not_found", "job_queue_unavailable"],
+    errors: ["job_not_found", "jobs_unavailable"],
   },
   cancelJob: {
     method: "POST",
@@ -178,7 +178,7 @@ export const ENDPOINTS = {
     auth: "admin",
     params: "JobPath",
     answers: { 200: { description: "The job as it is now.", schema: "Job" } },
-    errors: ["job_not_found", "job_finished", "job_queue_unavailable"],
+    errors: ["job_not_found", "job_finished", "jobs_unavailable"],
   },
   retryJob: {
     method: "POST",
@@ -189,7 +189,7 @@ export const ENDPOINTS = {
     auth: "admin",
     params: "JobPath",
     answers: { 200: { description: "The job as it is now.", schema: "Job" } },
-    errors: ["job_not_found", "job_not_failed", "job_queue_unavailable"],
+    errors: ["job_not_found", "job_not_failed", "jobs_unavailable"],
   },
   listTenants: {
     method: "GET",

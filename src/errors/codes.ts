@@ -88,7 +88,7 @@ export const ERROR_CODES = {
   job_superseded: fact(409),
   job_lost: fact(500, true),
   job_queue_full: fact(429, true),
-  job_queue_unavailable: fact(503, true),
+  jobs_unavailable: fact(503, true),
 
   // Backfills
   backfill_refused: fact(403),

@@ -15,7 +15,7 @@ import type { ServiceDatabase } from "./service-database.ts";
 /** What the admin routes work with. */
 export interface AdminParts {
   readonly database: Pick<ServiceDatabase, "admin">;
-  /** @throws StoreError `job_queue_unavailable` while there is none. */
+  /** @throws StoreError `jobs_unavailable` while there is none. */
   readonly jobs: () => JobQueue;
 }
 

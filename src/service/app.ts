@@ -38,7 +38,7 @@ export function createApp({ log, metrics, health, database, adminToken, jobs }: 
   const parts: AdminParts = {
     database,
     jobs: () => {
-      if (jobs === undefined) throw new StoreError("job_queue_unavailable", "This service runs without a job queue.");
+      if (jobs === undefined) throw new StoreError("jobs_unavailable", "This service runs without a job queue.");
       return jobs;
     },
   };

@@ -77,7 +77,7 @@ describe("the snippets of the documents", () => {
     const file = join(folder, `${where.replaceAll(/\W/g, "-")}.ts`);
     await writeFile(file, code.replace('from "market-data-store"', `from "${join(ROOT, "src/index.ts")}"`));
     const { stderr } = await run(process.execPath, [file], {
-      env: { ...process.env, DATABASE_URL: database.url },
+      env: { ...process.env, DATABASE_URL: database.url, ADMIN_DATABASE_URL: database.adminUrl },
       timeout: 30_000,
     });
     expect(stderr).toBe("");

@@ -126,7 +126,7 @@ describe("routes that make a job", () => {
       ["POST", "/backfill/ingest-files"],
       ["DELETE", "/tenants/default"],
     ] as const) {
-      await expectProblem(await without.send(method, path), 503, "job_queue_unavailable");
+      await expectProblem(await without.send(method, path), 503, "jobs_unavailable");
     }
     await without.stop();
   });
