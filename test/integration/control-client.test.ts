@@ -93,7 +93,9 @@ describe("createControlClient", () => {
     const [planned] = await client.applyPolicies(wanted, { dryRun: true });
     expect(planned).toMatchObject({ dataset: "news", field: "keep_for", after: "4500 days" });
     expect(await client.applyPolicies(wanted)).toEqual([planned]);
-    expect((await client.policies()).find(({ dataset }) => dataset === "news")).toMatchObject({ keep_for: "4500 days" });
+    expect((await client.policies()).find(({ dataset }) => dataset === "news")).toMatchObject({
+      keep_for: "4500 days",
+    });
   });
 
   it("keeps tenants and their tokens", async () => {
