@@ -30,6 +30,8 @@ const DEFINITIONS: readonly JobDefinition[] = [
 export class FakeJobQueue implements JobQueue {
   readonly definitions: ReadonlyMap<string, JobDefinition> = new Map(DEFINITIONS.map((one) => [one.name, one]));
   readonly #jobs = new Map<string, Job>();
+  /** Whether jobs succeed as soon as they are made. */
+  endsAtOnce = false;
 
   async enqueue(name: string, input: unknown, { id = randomUUID() }: EnqueueOptions = {}): Promise<Job> {
     const known = this.#jobs.get(id);
@@ -42,7 +44,7 @@ export class FakeJobQueue implements JobQueue {
     return this.#keep({
       id,
       name,
-      state: "queued",
+      state: this.endsAtOnce ? "succeeded" : "queued",
       tenant: null,
       input: parsed,
       progress: null,
