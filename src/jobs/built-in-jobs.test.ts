@@ -1,8 +1,10 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { BUILT_IN_JOBS } from "./built-in-jobs.ts";
+import { builtInJobs } from "./built-in-jobs.ts";
 import { definitionsByName } from "./definitions-by-name.ts";
 import { parseInput } from "./parse-input.ts";
+
+const BUILT_IN_JOBS = builtInJobs({ dirs: [], hosts: [], credentials: new Map() });
 
 const document = readFileSync(new URL("../../docs/jobs.md", import.meta.url), "utf8");
 

@@ -9,7 +9,6 @@ import type { FastifyInstance } from "fastify";
 import type { Config } from "../config/settings.ts";
 import { packageVersion } from "../config/version.ts";
 import { StoreError } from "../errors/store-error.ts";
-import type { JobQueue } from "../jobs/job-queue.ts";
 import { withDeadline } from "../resilience/with-deadline.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { StoreMetrics } from "../telemetry/metrics.ts";

@@ -5,8 +5,9 @@ import type { Job } from "../../src/contracts/job.ts";
 import * as inputs from "../../src/control/job-inputs.ts";
 import { StoreError } from "../../src/errors/store-error.ts";
 import { defineJob, type JobDefinition } from "../../src/jobs/define-job.ts";
-import type { EnqueueOptions, JobFilter, JobQueue } from "../../src/jobs/job-queue.ts";
+import type { EnqueueOptions, JobFilter } from "../../src/jobs/job-queue.ts";
 import { parseInput } from "../../src/jobs/parse-input.ts";
+import type { ServiceJobs } from "../../src/service/start-jobs.ts";
 
 const MAX_ATTEMPTS = 3;
 const FINAL = ["succeeded", "failed", "cancelled"];
@@ -27,9 +28,16 @@ const DEFINITIONS: readonly JobDefinition[] = [
   job("own-backfill", "backfill", z.strictObject({ days: z.number().int().min(1) })),
 ];
 
-export class FakeJobQueue implements JobQueue {
+export class FakeJobQueue implements ServiceJobs {
   readonly definitions: ReadonlyMap<string, JobDefinition> = new Map(DEFINITIONS.map((one) => [one.name, one]));
   readonly #jobs = new Map<string, Job>();
+  /** Whether jobs succeed as soon as they are made. */
+  endsAtOnce = false;
+  readonly problem = undefined;
+
+  async start(): Promise<void> {}
+
+  async stop(): Promise<void> {}
 
   async enqueue(name: string, input: unknown, { id = randomUUID() }: EnqueueOptions = {}): Promise<Job> {
     const known = this.#jobs.get(id);
@@ -42,7 +50,7 @@ export class FakeJobQueue implements JobQueue {
     return this.#keep({
       id,
       name,
-      state: "queued",
+      state: this.endsAtOnce ? "succeeded" : "queued",
       tenant: null,
       input: parsed,
       progress: null,

@@ -7,7 +7,8 @@ import { chooseDatabaseUrl } from "../../config/choose-database-url.ts";
 import type { LoadedConfig } from "../../config/load.ts";
 import { isSuperuser } from "../../database/server-facts.ts";
 import { StoreDatabase } from "../../database/store-database.ts";
-import { BUILT_IN_JOBS } from "../../jobs/built-in-jobs.ts";
+import { backfillAccess } from "../../jobs/backfill/backfill-access.ts";
+import { builtInJobs } from "../../jobs/built-in-jobs.ts";
 import { JobRunner, type JobUrls } from "../../jobs/runner.ts";
 import { SERVICE_GROUP } from "../../jobs/session-name.ts";
 import { runService } from "../../service/server.ts";
@@ -116,13 +117,20 @@ async function serveEmbedded(output: Output, config: LoadedConfig, log: Logger):
 }
 
 function serviceJobs(
-  { values }: LoadedConfig,
+  config: LoadedConfig,
   log: Logger,
   metrics: StoreMetrics,
   urls: () => Promise<JobUrls>,
 ): JobRunner {
-  const work = values.jobsEnabled;
-  return new JobRunner({ urls, definitions: BUILT_IN_JOBS, group: SERVICE_GROUP, work, log, metrics });
+  const work = config.values.jobsEnabled;
+  return new JobRunner({
+    urls,
+    definitions: builtInJobs(backfillAccess(config)),
+    group: SERVICE_GROUP,
+    work,
+    log,
+    metrics,
+  });
 }
 
 function databaseName(url: string): string {
