@@ -232,7 +232,8 @@ async function serviceLogin(client: pg.Client, { serviceUrl, serviceLogin: given
 }
 
 async function ensureSchemas(client: pg.Client): Promise<void> {
-  for (const schema of ["store", "mds"]) {
+  // `pgboss` is filled by the job runner, which may make no schema: it works as the owner.
+  for (const schema of ["store", "mds", "pgboss"]) {
     const { rowCount } = await client.query("select from pg_namespace where nspname = $1", [schema]);
     if (rowCount === 0) await client.query(`create schema ${schema} authorization ${OWNER_ROLE}`);
   }

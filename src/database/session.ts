@@ -191,6 +191,7 @@ const KEEPS_CONNECTION: ReadonlySet<string> = new Set([
   "run_unknown",
   "run_finished",
   "policy_refused",
+  "job_superseded",
 ]);
 
 async function withDeadline<T>(

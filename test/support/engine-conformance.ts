@@ -77,7 +77,7 @@ export function describeEngine(name: EngineName): void {
       }
       expect(Date.parse(monthly[0]!.range_start)).toBeLessThanOrEqual(Date.now());
       expect(Date.parse(monthly[0]!.range_end)).toBeGreaterThan(Date.now());
-      expect(new Set(made.map(({ dataset }) => dataset)).size).toBe(5);
+      expect(new Set(made.map(({ dataset }) => dataset)).size).toBe(9);
       expect(await engine.makePartitions({ periodsAhead: 3 })).toEqual([]);
     });
 
