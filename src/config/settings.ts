@@ -62,6 +62,13 @@ function readLogLevel(text: string): LogLevel | undefined {
   return LOG_LEVEL_ALIASES.get(word) ?? LOG_LEVELS.find((level) => level === word);
 }
 
+const ENGINES = ["plain", "timescale"] as const;
+type Engine = (typeof ENGINES)[number];
+
+function readEngine(text: string): Engine | undefined {
+  return ENGINES.find((engine) => engine === text);
+}
+
 function readFolders(text: string): readonly string[] | undefined {
   const folders = text
     .split(delimiter)
@@ -137,6 +144,15 @@ const SETTINGS = {
     allowed: "a whole number from 0 to 65535 (0: any free port)",
     meaning: "The port on which the service listens.",
   }),
+  adminToken: setting({
+    name: "ADMIN_TOKEN",
+    read: textLike(/^[!-~]{16,512}$/),
+    default: undefined as string | undefined,
+    defaultText: "none, and the admin routes are off; on an embedded database one is made and kept in MDS_DATA_DIR",
+    secret: true,
+    allowed: "16 to 512 visible ASCII characters, best random ones",
+    meaning: "The bearer token of the service's admin routes.",
+  }),
   logLevel: setting({
     name: "LOG_LEVEL",
     read: readLogLevel,
@@ -157,6 +173,14 @@ const SETTINGS = {
     default: "default",
     allowed: "a tenant's slug or UUID",
     meaning: "The tenant of the command and the library. A login that is bound to a tenant needs none.",
+  }),
+  engine: setting({
+    name: "MDS_ENGINE",
+    read: readEngine,
+    default: undefined as Engine | undefined,
+    defaultText: "what the database has; recorded when it is first migrated",
+    allowed: `one of ${ENGINES.join(", ")}`,
+    meaning: "The engine that the database must have. Another than the recorded one is refused.",
   }),
   migrateOnStart: setting({
     name: "MDS_MIGRATE_ON_START",

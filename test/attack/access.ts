@@ -23,7 +23,21 @@ export const VIEWS: Readonly<Record<string, readonly Role[]>> = {
   latest_prices: READERS,
   data_freshness: READERS,
   job_runs_summary: ADMINS,
+  job_queue_health: ADMINS,
 };
+
+const JOB_FUNCTIONS = [
+  "begin_job_attempt",
+  "save_job_progress",
+  "save_job_checkpoint",
+  "end_job_attempt",
+  "read_jobs",
+  "ready_jobs",
+  "count_waiting_jobs",
+  "abandoned_job_runs",
+  "prune_job_progress",
+  "read_job_queue_health",
+];
 
 const perDataset = (name: (dataset: string) => string, roles: readonly Role[]): Record<string, readonly Role[]> =>
   Object.fromEntries(DATASETS.map((dataset) => [name(dataset), roles]));
@@ -54,6 +68,12 @@ export const FUNCTIONS: Readonly<Record<string, readonly Role[]>> = {
   "mds.list_tenant_tables": ADMINS,
   "mds.delete_tenant_rows": ADMINS,
   "mds.finish_tenant_deletion": ADMINS,
+  ...Object.fromEntries(JOB_FUNCTIONS.map((name) => [`mds.${name}`, ADMINS])),
+  "mds.create_ingest_token": ADMINS,
+  "mds.list_ingest_tokens": ADMINS,
+  "mds.revoke_ingest_token": ADMINS,
+  "mds.find_token_tenant": WRITERS,
+  "mds.claim_idempotency_key": ADMINS,
   "mds.start_run": LEDGER_WRITERS,
   "mds.progress_run": LEDGER_WRITERS,
   "mds.heartbeat_run": LEDGER_WRITERS,
@@ -78,4 +98,12 @@ export const FUNCTIONS: Readonly<Record<string, readonly Role[]>> = {
   "store.advance_run": [],
   "store.prune_before": [],
   "store.tenant_tables": [],
+  "mds.engine": LEDGER_READERS,
+  "mds.read_policies": ADMINS,
+  "mds.set_policy": ADMINS,
+  "store.duration_text": [],
+  "store.all_partitions": [],
+  "store.make_partitions": [],
+  "store.kept_since": [],
+  "store.require_attempt": [],
 };
