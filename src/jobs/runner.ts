@@ -152,6 +152,7 @@ export class JobRunner implements JobQueue {
     const text = jsonText("A job's input", input ?? {}, MAX_INPUT_BYTES);
     const given = JSON.parse(text) as unknown;
     const parsed = await parseInput(definition, given);
+    definition.accept?.(parsed);
     const tenant = definition.tenantOf?.(parsed);
     const { boss } = this.#open();
     const before = await findJob(this.#scope, id, signal);
