@@ -125,7 +125,7 @@ export const ENDPOINTS = {
     isBodyOptional: true,
     makesJob: true,
     answers: accepted,
-    errors: ["job_unknown"],
+    errors: ["job_unknown", "tenant_unknown"],
   },
   listPolicies: {
     method: "GET",

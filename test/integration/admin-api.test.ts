@@ -1,8 +1,11 @@
 /** The admin API over real HTTP on a real database, with a job queue in memory: every route, and what each refuses. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { z } from "zod";
 import { acceptedJob, job } from "../../src/contracts/job.ts";
 import { acceptedJobs } from "../../src/control/requests.ts";
+import { defineJob } from "../../src/jobs/define-job.ts";
 import { ADMIN_TOKEN, type AdminService, startAdminService } from "../support/admin-service.ts";
+import { becomes, startRunner } from "../support/jobs.ts";
 import { createTestDatabase, type TestDatabase } from "../support/test-database.ts";
 
 const NO_JOB = "00000000-0000-4000-8000-000000000001";
@@ -142,6 +145,29 @@ describe("Idempotency-Key", () => {
     const ids = await Promise.all(answers.map(async (answer) => acceptedJob.parse(await answer.json()).job_id));
     expect(new Set(ids).size).toBe(1);
     expect((await service.jobs.list()).map(({ id }) => id)).toEqual([ids[0]]);
+  });
+
+  it("makes one job of 100 identical requests at once in the real queue, which runs once", async () => {
+    let runs = 0;
+    const count = defineJob({
+      name: "count-runs",
+      description: "Counts its runs.",
+      schema: z.strictObject({}),
+      mode: "backfill",
+      run: async () => ({ runs: ++runs }),
+    });
+    const queue = await startRunner(database, { definitions: [count] });
+    const real = await startAdminService(database, { adminToken: ADMIN_TOKEN, queue });
+    const answers = await Promise.all(
+      Array.from({ length: 100 }, () => real.send("POST", "/backfill/count-runs", { key: "real-hundred" })),
+    );
+    const ids = await Promise.all(answers.map(async (answer) => acceptedJob.parse(await answer.json()).job_id));
+    expect(new Set(ids).size).toBe(1);
+    expect((await becomes(queue, ids[0]!, "succeeded")).result).toEqual({ runs: 1 });
+    expect((await queue.list()).map(({ id }) => id)).toEqual([ids[0]]);
+    const shown = job.parse(await (await real.send("GET", `/jobs/${ids[0]}`)).json());
+    expect(shown).toMatchObject({ name: "count-runs", state: "succeeded", attempts: 1 });
+    await real.stop();
   });
 
   it("is refused with another body, and is another key for another route", async () => {

@@ -1,6 +1,7 @@
 /** The service on a real database with a job queue in memory, its log, and requests to it. */
 
 import { StoreDatabase } from "../../src/database/store-database.ts";
+import type { JobQueue } from "../../src/jobs/job-queue.ts";
 import { type RunningService, startService } from "../../src/service/server.ts";
 import { createLogger } from "../../src/telemetry/logger.ts";
 import { StoreMetrics } from "../../src/telemetry/metrics.ts";
@@ -29,7 +30,9 @@ export interface AdminService {
 
 export async function startAdminService(
   database: TestDatabase,
-  options: { readonly adminToken?: string | undefined; readonly withJobs?: boolean } = { adminToken: ADMIN_TOKEN },
+  options: { readonly adminToken?: string | undefined; readonly withJobs?: boolean; readonly queue?: JobQueue } = {
+    adminToken: ADMIN_TOKEN,
+  },
 ): Promise<AdminService> {
   const lines: string[] = [];
   const log = createLogger({ level: "info", stream: { write: (line) => void lines.push(line) } });
@@ -38,7 +41,7 @@ export async function startAdminService(
     config: { host: "127.0.0.1", port: 0, migrateOnStart: false, shutdownTimeoutMs: 5_000 },
     database: new StoreDatabase({ url: database.url, maxConnections: 10 }),
     adminToken: options.adminToken,
-    ...(options.withJobs !== false && { jobs }),
+    ...(options.withJobs !== false && { jobs: options.queue ?? jobs }),
     log,
     metrics: new StoreMetrics(),
   });
