@@ -24,6 +24,7 @@ const VERBS: Readonly<Record<string, readonly [summary: string, load: () => Prom
   restore: ["load what dump wrote", async () => (await import("./commands/restore.ts")).restore],
   latest: ["print latest prices", async () => (await import("./commands/latest.ts")).latest],
   jobs: ["show and prune the ledger of runs", async () => (await import("./commands/jobs.ts")).jobs],
+  dlq: ["show, replay and delete dead letters", async () => (await import("./commands/dlq.ts")).dlq],
   ping: ["ask whether the database answers", async () => (await import("./commands/ping.ts")).ping],
   health: ["ask the running service how it is", async () => (await import("./commands/health.ts")).health],
   "schema-version": [

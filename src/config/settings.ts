@@ -93,6 +93,30 @@ const SETTINGS = {
     allowed: "a folder, absolute or relative to the working directory",
     meaning: "Where the embedded database and other data of this machine are kept.",
   }),
+  spoolDir: setting({
+    name: "MDS_SPOOL_DIR",
+    read: textLike(/^[^\0]+$/),
+    default: undefined as string | undefined,
+    defaultText: "spool in MDS_DATA_DIR",
+    allowed: "a folder, absolute or relative to the working directory",
+    meaning: "Where accepted rows wait for the database. One process at a time; a disk of its own is best.",
+  }),
+  spoolMaxBytes: setting({
+    name: "MDS_SPOOL_MAX_BYTES",
+    read: wholeNumber(1_048_576, 1_125_899_906_842_624),
+    // An hour of 4,000 rows a second, at 270 bytes a row.
+    default: 4_294_967_296,
+    allowed: "a whole number from 1048576 to 1125899906842624 (bytes)",
+    meaning: "How much of the disk accepted rows may take while they wait. When it is full, producers wait.",
+  }),
+  deadLetterDir: setting({
+    name: "MDS_DLQ_DIR",
+    read: textLike(/^[^\0]+$/),
+    default: undefined as string | undefined,
+    defaultText: "dead-letters in MDS_DATA_DIR",
+    allowed: "a folder, absolute or relative to the working directory",
+    meaning: "Where rows are kept that cannot be stored.",
+  }),
   tenant: setting({
     name: "MDS_TENANT_ID",
     read: textLike(/^\S+$/),

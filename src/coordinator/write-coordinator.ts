@@ -98,6 +98,7 @@ export class WriteCoordinator {
     const submission: Submission = { stream, rows, accepted: 0, signal: options.signal };
     if (this.#state !== "running") return this.#refuse(submission, "shutting_down", "stopped");
     if (options.signal?.aborted) return this.#refuse(submission, "aborted", "wait_ended");
+    if (rows.length === 0) return Promise.resolve();
     return this.#intake.offer(submission);
   }
 
@@ -108,6 +109,8 @@ export class WriteCoordinator {
    * @throws The signal's reason; StoreError `shutting_down` when a stop left rows in the spool.
    */
   async flush({ signal }: { readonly signal?: AbortSignal } = {}): Promise<RowCounts> {
+    const report = this.#state === "stopped" ? await this.#stopped : undefined;
+    if (report !== undefined && report.inSpool + report.lost > 0) throw notAllStored();
     const mark = this.#intake.lastAccepted;
     if (mark >= this.#oldest()) {
       this.#lanes.flushTo(mark);
@@ -302,9 +305,13 @@ export class WriteCoordinator {
       },
     });
     this.#dropped("lost_at_stop", report.lost);
-    this.#accounts.end(new StoreError("shutting_down", "The coordinator stopped before all rows were stored."));
+    this.#accounts.end(notAllStored());
     this.#unwatch?.();
     await this.#options.onStopped?.().catch((err: unknown) => this.#options.log?.error({ err }, "Closing failed."));
     return report;
   }
+}
+
+function notAllStored(): StoreError {
+  return new StoreError("shutting_down", "The coordinator stopped before all rows were stored.");
 }

@@ -93,6 +93,15 @@ export const ERROR_CODES = {
   aborted: fact(499),
   window_too_large: fact(422),
 
+  // Spool and dead letters
+  spool_full: fact(503, true),
+  spool_unavailable: fact(503, true),
+  spool_in_use: fact(503),
+  spool_damaged: fact(500),
+  dead_letters_unavailable: fact(503, true),
+  dead_letters_in_use: fact(409, true),
+  key_present: fact(409),
+
   // Migrations
   migration_altered: fact(500),
   migration_unknown: fact(500),

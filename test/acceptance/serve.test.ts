@@ -5,7 +5,7 @@ import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { processStart } from "../../src/database/embedded/processes.ts";
+import { processStart } from "../../src/resilience/process-start.ts";
 import { barFile } from "../support/bar-lines.ts";
 import {
   type CommandOptions,

@@ -34,6 +34,7 @@ export const FUNCTIONS: Readonly<Record<string, readonly Role[]>> = {
   ...perDataset((dataset) => `mds.read_${dataset}`, READERS),
   ...perDataset((dataset) => `mds.ensure_${dataset}_series`, WRITERS),
   ...perDataset((dataset) => `mds.upsert_${dataset}`, WRITERS),
+  ...perDataset((dataset) => `mds.insert_${dataset}`, WRITERS),
   ...perDataset((dataset) => `store.own_${dataset}_series`, READERS),
   "mds.applied_migrations": LEDGER_READERS,
   "mds.session_tenant": READERS,
