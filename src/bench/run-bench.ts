@@ -17,6 +17,7 @@ import { health } from "./scenarios/health.ts";
 import { ingest } from "./scenarios/ingest.ts";
 import { latest } from "./scenarios/latest.ts";
 import { replay } from "./scenarios/replay.ts";
+import { spool } from "./scenarios/spool.ts";
 import { start } from "./scenarios/start.ts";
 import { window } from "./scenarios/window.ts";
 
@@ -57,7 +58,7 @@ export interface BenchReport {
   readonly scenarios: Readonly<Record<string, ScenarioReport>>;
 }
 
-const SCENARIOS: readonly Scenario[] = [ingest, datasets, replay, window, latest, csv, dump, health, start];
+const SCENARIOS: readonly Scenario[] = [ingest, datasets, replay, window, latest, csv, dump, spool, health, start];
 export const SCENARIO_NAMES: readonly string[] = SCENARIOS.map(({ name }) => name);
 
 const DEFAULT_ROWS = 1_000_000;
