@@ -11,7 +11,7 @@ import type { CircuitState } from "../resilience/circuit-breaker.ts";
 import { type Clock, pause } from "../resilience/clock.ts";
 import type { Lanes } from "./lanes.ts";
 import { MAX_WAITING_SUBMISSIONS, type OverflowStrategy } from "./memory-intake.ts";
-import type { Stream } from "./row-queue.ts";
+import { decodeSpooledRow, encodeSpooledRow } from "./spool/row-codec.ts";
 import type { Appended, SpoolLog, SpoolRecord } from "./spool/spool-log-port.ts";
 import {
   type DropReason,
@@ -22,18 +22,10 @@ import {
   WaitingSubmission,
 } from "./submission.ts";
 
-/** A row as a record of the spool, there and back. */
-export interface SpoolCodec {
-  encode(row: Stream & { readonly row: unknown }): Uint8Array;
-  /** @throws StoreError for bytes that are no such record. */
-  decode(record: Uint8Array): Stream & { readonly row: unknown };
-}
-
 export interface SpoolIntakeOptions {
   readonly lanes: Lanes;
   readonly overflow: Exclude<OverflowStrategy, "drop_oldest">;
   readonly log: SpoolLog;
-  readonly codec: SpoolCodec;
   readonly clock: Clock;
   readonly circuit: () => CircuitState;
   readonly onAccepted: (rows: number) => void;
@@ -168,14 +160,14 @@ export class SpoolIntake implements Intake {
 
   /** The next rows of those who wait, in their order. A row that cannot be encoded ends its submission. */
   #collect(maxRows: number): Chunk {
-    const { codec, log } = this.#options;
+    const { log } = this.#options;
     const maxBytes = Math.min(MAX_APPEND_BYTES, log.maxBytes / APPENDS_PER_SPOOL);
     const chunk: Chunk = { records: [], parts: [], bytes: 0 };
     for (const waiting of this.#waiting) {
       const { stream, rows, accepted } = waiting.submission;
       let at = accepted;
       for (; at < rows.length && chunk.records.length < maxRows; at++) {
-        const record = codec.encode({ tenantId: stream.tenantId, dataset: stream.dataset, row: rows[at] });
+        const record = encodeSpooledRow({ tenantId: stream.tenantId, dataset: stream.dataset, row: rows[at] });
         if (chunk.bytes > 0 && chunk.bytes + record.byteLength > maxBytes) break;
         chunk.records.push(record);
         chunk.bytes += record.byteLength;
@@ -283,7 +275,7 @@ export class SpoolIntake implements Intake {
 
   /** False when the coordinator stops. */
   async #takeBack(records: readonly SpoolRecord[]): Promise<boolean> {
-    const { lanes, codec, onRead, onError } = this.#options;
+    const { lanes, onRead, onError } = this.#options;
     for (const { sequence, acceptedAt, record } of records) {
       while (lanes.room <= 0) {
         onRead();
@@ -291,7 +283,7 @@ export class SpoolIntake implements Intake {
         await this.#changed();
       }
       try {
-        const { row, ...stream } = codec.decode(record);
+        const { row, ...stream } = decodeSpooledRow(record);
         lanes.reserve(1);
         lanes.push(lanes.streamOf(stream), row, sequence, acceptedAt);
       } catch (error) {

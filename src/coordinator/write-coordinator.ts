@@ -57,7 +57,7 @@ export class WriteCoordinator {
   constructor(options: CoordinatorOptions) {
     this.id = options.id ?? "store";
     this.#options = options;
-    this.#tuning = resolveTuning(options);
+    this.#tuning = resolveTuning({ ...options, hasSpool: options.spool !== undefined });
     this.#clock = options.clock ?? SYSTEM_CLOCK;
     this.#pressure = new Pressure(this.#tuning.watermarks);
     this.#breaker = new CircuitBreaker({
@@ -133,7 +133,7 @@ export class WriteCoordinator {
   }
 
   health(): CoordinatorHealth {
-    const { log } = this.#options.spool ?? {};
+    const { spool } = this.#options;
     return {
       state: this.#state,
       workersAlive: this.#workersAlive,
@@ -143,12 +143,12 @@ export class WriteCoordinator {
       circuit: this.#breaker.state,
       waitingSubmissions: this.#intake.waiting,
       rows: this.#accounts.total,
-      spool: log && {
-        depth: log.depth,
-        bytes: log.bytes,
-        maxBytes: log.maxBytes,
-        oldestAcceptedAt: log.oldestAcceptedAt,
-        fault: log.fault === undefined ? undefined : hideSecrets(messageOf(log.fault)),
+      spool: spool && {
+        depth: spool.depth,
+        bytes: spool.bytes,
+        maxBytes: spool.maxBytes,
+        oldestAcceptedAt: spool.oldestAcceptedAt,
+        fault: spool.fault === undefined ? undefined : hideSecrets(messageOf(spool.fault)),
         isBehind: Number.isFinite(this.#intake.oldestOutside),
       },
     };
@@ -201,7 +201,7 @@ export class WriteCoordinator {
     if (spool === undefined || overflow === "drop_oldest") return new MemoryIntake({ ...shared, overflow });
     return new SpoolIntake({
       ...shared,
-      ...spool,
+      log: spool,
       overflow,
       circuit: () => this.#breaker.state,
       onRead: () => {
@@ -246,7 +246,7 @@ export class WriteCoordinator {
     const from = group.done;
     group.done += rows;
     const ordinals = from === 0 && rows === group.rows.length ? group.ordinals : group.ordinals.slice(from, group.done);
-    this.#options.spool?.log.acknowledge(ordinals);
+    this.#options.spool?.acknowledge(ordinals);
     this.#accounts.add(outcome, deadLettered);
     this.#lanes.release(rows);
     this.#sizeChanged();
@@ -295,7 +295,7 @@ export class WriteCoordinator {
       ending: this.#ending,
       delivery: this.#deliveries[0]!,
       deadLetters: this.#options.deadLetters,
-      spool: this.#options.spool?.log,
+      spool: this.#options.spool,
       onDraining: (endsAt) => {
         this.#drainEndsAt = endsAt;
         this.#endHopelessDrain();

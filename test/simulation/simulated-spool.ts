@@ -1,18 +1,12 @@
 /** A spool in memory: slow, bounded, sometimes refusing; of a killed process it keeps what a disk would. */
 
 import type { Appended, SpoolLog, SpoolRecord } from "../../src/coordinator/spool/spool-log-port.ts";
-import type { SpoolCodec } from "../../src/coordinator/spool-intake.ts";
 import { StoreError } from "../../src/errors/store-error.ts";
 import { pause } from "../../src/resilience/clock.ts";
 import type { ManualClock } from "../support/manual-clock.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 
 const BATCH = 3;
-
-export const JSON_CODEC: SpoolCodec = {
-  encode: (row) => Buffer.from(JSON.stringify(row)),
-  decode: (record) => JSON.parse(Buffer.from(record).toString()) as ReturnType<SpoolCodec["decode"]>,
-};
 
 export class SimulatedSpool implements SpoolLog {
   readonly maxBytes: number;
