@@ -11,7 +11,6 @@ import type { DeadLetters } from "./dead-letters/dead-letters-port.ts";
 import type { RetryOptions } from "./delivery.ts";
 import type { OverflowStrategy } from "./memory-intake.ts";
 import type { SpoolLog } from "./spool/spool-log-port.ts";
-import type { SpoolCodec } from "./spool-intake.ts";
 
 /** What shapes a coordinator's work. */
 export interface CoordinatorTuning {
@@ -41,7 +40,7 @@ export interface CoordinatorOptions extends CoordinatorTuning {
   /** UUID of the tenant of rows that name none. */
   readonly tenantId?: string | undefined;
   /** Makes acceptance durable. Whoever opened it closes it, after `stop`. */
-  readonly spool?: { readonly log: SpoolLog; readonly codec: SpoolCodec } | undefined;
+  readonly spool?: SpoolLog | undefined;
   readonly feedback?: FeedbackBus | undefined;
   readonly metrics?: IngestMetrics | undefined;
   readonly log?: Pick<Logger, "info" | "warn" | "error"> | undefined;
@@ -83,7 +82,7 @@ const MAX_BATCH_ROWS = 50_000;
 const MAX_INTERVAL_MS = 3_600_000;
 
 /** @throws StoreError `usage` for values that are out of their range or contradict each other. */
-export function resolveTuning(options: CoordinatorTuning & Pick<CoordinatorOptions, "spool">): ResolvedTuning {
+export function resolveTuning(options: CoordinatorTuning & { readonly hasSpool: boolean }): ResolvedTuning {
   const workers = whole("workers", options.workers ?? DEFAULT_WORKERS, 1, MAX_WORKERS);
   const { capacity, batchRows } = resolveSizes(options, workers);
   const retry = { ...DEFAULT_RETRY, ...definedOf(options.retry) };
@@ -97,7 +96,7 @@ export function resolveTuning(options: CoordinatorTuning & Pick<CoordinatorOptio
   within("breaker.halfOpenAfterMs", breaker.halfOpenAfterMs, 0, MAX_INTERVAL_MS);
   within("highWatermark", highWatermark, 0, 1);
   within("lowWatermark", lowWatermark, 0, highWatermark);
-  if (overflow === "drop_oldest" && options.spool !== undefined) {
+  if (overflow === "drop_oldest" && options.hasSpool) {
     throw new StoreError(
       "usage",
       "drop_oldest gives accepted rows up, and a spool promises to keep them; use block or error with a spool.",

@@ -8,12 +8,24 @@ import type { DATASETS, DatasetName } from "../datasets/registry.ts";
 import { openSinks, type SinkTarget } from "../sinks/open-sinks.ts";
 import type { RowCounts } from "./accounts.ts";
 import { type CoordinatorOptions, resolveTuning } from "./coordinator-options.ts";
+import { DeadLetterWriter } from "./dead-letters/dead-letter-writer.ts";
 import type { CoordinatorHealth } from "./health.ts";
+import { openSpool } from "./spool/open-spool.ts";
+import type { SpoolLog } from "./spool/spool-log-port.ts";
 import type { StopOptions, StopReport } from "./stop-lanes.ts";
 import { type SubmitOptions, WriteCoordinator } from "./write-coordinator.ts";
 
 /** Where the rows go, and how. */
-export type CreateCoordinatorOptions = SinkTarget & Omit<CoordinatorOptions, "sinks" | "tenantId" | "onStopped">;
+export type CreateCoordinatorOptions = SinkTarget &
+  Omit<CoordinatorOptions, "sinks" | "tenantId" | "deadLetters" | "spool" | "onStopped"> & {
+    /** Folder for rows that cannot be stored; `.mds/dead-letters` unless given. `mds dlq` shows and replays them. */
+    readonly deadLetterDir?: string;
+    /**
+     * Makes acceptance durable: rows survive kill -9 and hours without a database. A folder of its own, for one process
+     * at a time, and the bytes that it may take; 4 GiB unless given.
+     */
+    readonly spool?: { readonly dir: string; readonly maxBytes?: number };
+  };
 
 type RowOf<Name extends DatasetName> = InputRow<(typeof DATASETS)[Name]>;
 
@@ -44,22 +56,37 @@ export interface Coordinator {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+const DEFAULT_DEAD_LETTER_DIR = ".mds/dead-letters";
+const DEFAULT_SPOOL_BYTES = 4 * 1_073_741_824;
+
 /**
  * @example
- * const coordinator = await createCoordinator({ url, deadLetters });
+ * const coordinator = await createCoordinator({ url });
  * await coordinator.submit("bars", bar);
  * await coordinator.stop();
  *
- * @throws StoreError `tenant_unknown`, `database_unavailable`, `database_refused`, `migration_pending`; `usage` for options
- *   that are out of their range or contradict each other.
+ * @throws StoreError `tenant_unknown`, `database_unavailable`, `database_refused`, `migration_pending`; `spool_in_use`,
+ *   `spool_unavailable`; `usage` for options that are out of their range or contradict each other.
  */
 export async function createCoordinator(options: CreateCoordinatorOptions): Promise<Coordinator> {
-  const { workers, batchRows } = resolveTuning(options);
+  const { spool, deadLetterDir = DEFAULT_DEAD_LETTER_DIR, ...rest } = options;
+  const { workers, batchRows } = resolveTuning({ ...rest, hasSpool: spool !== undefined });
   const opened = await openSinks(options, { workers, batchRows, metrics: options.metrics });
-  return new WriteCoordinator({
-    ...options,
-    sinks: opened.sinks,
-    tenantId: opened.tenantId,
-    onStopped: () => opened.close(),
-  });
+  const deadLetters = new DeadLetterWriter({ folder: deadLetterDir });
+  let log: SpoolLog | undefined;
+  const onStopped = async (): Promise<void> => {
+    await Promise.allSettled([log?.close(), deadLetters.close(), opened.close()]);
+  };
+  try {
+    log =
+      spool && (await openSpool({ folder: spool.dir, maxBytes: spool.maxBytes ?? DEFAULT_SPOOL_BYTES, log: QUIET }));
+    const { sinks, tenantId } = opened;
+    return new WriteCoordinator({ ...rest, sinks, tenantId, deadLetters, spool: log, onStopped });
+  } catch (error) {
+    await onStopped();
+    throw error;
+  }
 }
+
+const ignore = (): void => undefined;
+const QUIET = { info: ignore, warn: ignore, error: ignore };

@@ -76,7 +76,8 @@ export class Delivery {
     let tries = 0;
     let attempts = 0;
     for (;;) {
-      const permit = await breaker.enter(signal);
+      let permit = await breaker.enter(signal);
+      while (!permit.isCurrent) permit = await breaker.enter(signal);
       tries++;
       const outcome = await this.#try(group, to, permit);
       if (!("verdict" in outcome)) return this.#stored(group, to, outcome, tries);
@@ -129,27 +130,41 @@ export class Delivery {
   }
 
   async #stored(group: RowGroup, to: number, outcome: SinkOutcome, attempts: number): Promise<"done"> {
-    const from = group.done;
     const letters = outcome.rejections.map(({ index, code, message }) =>
-      this.#letter(group, from + index, { code, message, attempts }),
+      this.#letter(group, group.done + index, { code, message, attempts }),
     );
-    await this.#keep(letters);
-    this.#options.onDone(group, to - from, outcome, letters.length);
-    return "done";
+    return this.#finish(group, to, letters, outcome);
   }
 
   async #giveUp(group: RowGroup, to: number, reason: Reason): Promise<"done"> {
-    const letters: DeadLetter[] = [];
-    for (let at = group.done; at < to; at++) letters.push(this.#letter(group, at, reason));
-    await this.#keep(letters);
-    this.#options.onDone(group, letters.length, undefined, letters.length);
+    return this.#finish(group, to, this.#letters(group, group.done, to, reason), undefined);
+  }
+
+  /** Rows stay held, and their producers wait, until the letters are durable. */
+  async #finish(
+    group: RowGroup,
+    to: number,
+    letters: readonly DeadLetter[],
+    outcome: SinkOutcome | undefined,
+  ): Promise<"done"> {
+    if (letters.length > 0) {
+      group.undelivered = { to, letters };
+      await this.#keep(letters);
+      group.undelivered = undefined;
+    }
+    this.#options.onDone(group, to - group.done, outcome, letters.length);
     return "done";
   }
 
-  /** The letters of all rows that are not done, for whoever ends the coordinator. */
+  /** The letters of all rows that are neither stored nor in the dead letters, for whoever ends the coordinator. */
   lettersOf(group: RowGroup, reason: Reason): DeadLetter[] {
+    const { to, letters } = group.undelivered ?? { to: group.done, letters: [] };
+    return [...letters, ...this.#letters(group, to, group.rows.length, reason)];
+  }
+
+  #letters(group: RowGroup, from: number, to: number, reason: Reason): DeadLetter[] {
     const letters: DeadLetter[] = [];
-    for (let at = group.done; at < group.rows.length; at++) letters.push(this.#letter(group, at, reason));
+    for (let at = from; at < to; at++) letters.push(this.#letter(group, at, reason));
     return letters;
   }
 
@@ -167,10 +182,9 @@ export class Delivery {
     };
   }
 
-  /** Rows stay held, and their producers wait, until the letters are durable. */
   async #keep(letters: readonly DeadLetter[]): Promise<void> {
     const { deadLetters, clock, random, signal, onDeadLetterFailure } = this.#options;
-    for (let failures = 1; letters.length > 0; failures++) {
+    for (let failures = 1; ; failures++) {
       try {
         await deadLetters.append(letters);
         return;

@@ -3,6 +3,7 @@
  * costs no object of its own. It does not bound itself: the coordinator bounds the rows of all its queues together.
  */
 import type { DatasetName } from "../datasets/registry.ts";
+import type { DeadLetter } from "./dead-letters/dead-letter.ts";
 
 /** Whose rows, and of which dataset. */
 export interface Stream {
@@ -21,6 +22,8 @@ export interface RowGroup {
   readonly acceptedAt: number[];
   /** How many of them, from the first, are stored or in the dead letters. */
   done: number;
+  /** The rows from there to `to` are stored but for those in these letters, which are not durable yet. */
+  undelivered: { readonly to: number; readonly letters: readonly DeadLetter[] } | undefined;
 }
 
 const FIRST_SLOTS = 256;
@@ -91,7 +94,7 @@ export class RowQueue {
 function groupOf(groups: RowGroup[], stream: Stream): RowGroup {
   const known = groups.find((group) => isSame(group.stream, stream));
   if (known !== undefined) return known;
-  const group: RowGroup = { stream, rows: [], ordinals: [], acceptedAt: [], done: 0 };
+  const group: RowGroup = { stream, rows: [], ordinals: [], acceptedAt: [], done: 0, undelivered: undefined };
   groups.push(group);
   return group;
 }

@@ -11,8 +11,8 @@ import type { CircuitState } from "../resilience/circuit-breaker.ts";
 import { type Clock, pause } from "../resilience/clock.ts";
 import type { Lanes } from "./lanes.ts";
 import { MAX_WAITING_SUBMISSIONS, type OverflowStrategy } from "./memory-intake.ts";
-import type { Stream } from "./row-queue.ts";
-import type { SpoolLog, SpoolRecord } from "./spool/spool-log-port.ts";
+import { decodeSpooledRow, encodeSpooledRow } from "./spool/row-codec.ts";
+import type { Appended, SpoolLog, SpoolRecord } from "./spool/spool-log-port.ts";
 import {
   type DropReason,
   type Intake,
@@ -22,18 +22,10 @@ import {
   WaitingSubmission,
 } from "./submission.ts";
 
-/** A row as a record of the spool, there and back. */
-export interface SpoolCodec {
-  encode(row: Stream & { readonly row: unknown }): Uint8Array;
-  /** @throws StoreError for bytes that are no such record. */
-  decode(record: Uint8Array): Stream & { readonly row: unknown };
-}
-
 export interface SpoolIntakeOptions {
   readonly lanes: Lanes;
   readonly overflow: Exclude<OverflowStrategy, "drop_oldest">;
   readonly log: SpoolLog;
-  readonly codec: SpoolCodec;
   readonly clock: Clock;
   readonly circuit: () => CircuitState;
   readonly onAccepted: (rows: number) => void;
@@ -46,6 +38,8 @@ export interface SpoolIntakeOptions {
 /** Rows of one append: enough that encoding them takes as long as the disk does. */
 const MAX_APPEND_ROWS = 5_000;
 const MAX_APPEND_BYTES = 8 * 1_048_576;
+/** An append must fit into the spool, and leave room for one that is being acknowledged. */
+const APPENDS_PER_SPOOL = 4;
 /** A full disk has no moment at which it tells of room. */
 const FULL_DISK_PAUSE_MS = 1_000;
 
@@ -63,7 +57,7 @@ export class SpoolIntake implements Intake {
   #lastAccepted: number;
   /** Records from here on are in no lane; undefined when all are. */
   #backlogFrom: number | undefined;
-  #appending: Promise<unknown> | undefined;
+  #appending: Promise<Appended> | undefined;
   /** The reader has come to the end but for an append under way: the next one waits for it. */
   #isCatchingUp = false;
   #accepting: Promise<void> | undefined;
@@ -154,30 +148,27 @@ export class SpoolIntake implements Intake {
     if (isDirect) lanes.reserve(rows);
     for (const { waiting } of chunk.parts) this.#inAppend.add(waiting);
     const acceptedAt = clock.epochMs();
-    try {
-      const appended = log.append(chunk.records, acceptedAt);
-      this.#appending = appended;
-      const { first } = await appended;
-      this.#accepted(chunk, first, acceptedAt, isDirect);
-    } catch (error) {
-      if (isDirect) lanes.release(rows);
-      await this.#appendFailed(chunk, error);
-    } finally {
-      this.#appending = undefined;
-      this.#inAppend.clear();
-      for (const { waiting } of chunk.parts) this.#letGo(waiting);
-    }
+    this.#appending = log.append(chunk.records, acceptedAt);
+    const appended = await this.#appending.catch(asStoreError);
+    this.#appending = undefined;
+    this.#inAppend.clear();
+    if (!(appended instanceof StoreError)) this.#accepted(chunk, appended.first, acceptedAt, isDirect);
+    else if (isDirect) lanes.release(rows);
+    for (const { waiting } of chunk.parts) this.#letGo(waiting);
+    if (appended instanceof StoreError) await this.#appendFailed(chunk, appended);
   }
 
   /** The next rows of those who wait, in their order. A row that cannot be encoded ends its submission. */
   #collect(maxRows: number): Chunk {
-    const { codec } = this.#options;
+    const { log } = this.#options;
+    const maxBytes = Math.min(MAX_APPEND_BYTES, log.maxBytes / APPENDS_PER_SPOOL);
     const chunk: Chunk = { records: [], parts: [], bytes: 0 };
     for (const waiting of this.#waiting) {
       const { stream, rows, accepted } = waiting.submission;
       let at = accepted;
-      for (; at < rows.length && chunk.records.length < maxRows && chunk.bytes < MAX_APPEND_BYTES; at++) {
-        const record = codec.encode({ tenantId: stream.tenantId, dataset: stream.dataset, row: rows[at] });
+      for (; at < rows.length && chunk.records.length < maxRows; at++) {
+        const record = encodeSpooledRow({ tenantId: stream.tenantId, dataset: stream.dataset, row: rows[at] });
+        if (chunk.bytes > 0 && chunk.bytes + record.byteLength > maxBytes) break;
         chunk.records.push(record);
         chunk.bytes += record.byteLength;
       }
@@ -213,16 +204,14 @@ export class SpoolIntake implements Intake {
     } else if (submission.signal?.aborted) this.#refuse(waiting, refusal(submission, "aborted"), "wait_ended");
   }
 
-  async #appendFailed(chunk: Chunk, cause: unknown): Promise<void> {
+  async #appendFailed(chunk: Chunk, error: StoreError): Promise<void> {
     const { log, overflow, clock } = this.#options;
-    const error = asStoreError(cause);
-    if (error.code !== ("spool_full" as string) || overflow === "error") {
+    if (error.code !== "spool_full" || overflow === "error") {
       for (const { waiting } of chunk.parts) {
         this.#refuse(waiting, refusalBecause(waiting.submission, error), "spool_failed");
       }
       return;
     }
-    this.#inAppend.clear();
     const { signal } = this.#ending;
     const isDiskFull = error.details["reason"] === "disk";
     try {
@@ -286,7 +275,7 @@ export class SpoolIntake implements Intake {
 
   /** False when the coordinator stops. */
   async #takeBack(records: readonly SpoolRecord[]): Promise<boolean> {
-    const { lanes, codec, onRead, onError } = this.#options;
+    const { lanes, onRead, onError } = this.#options;
     for (const { sequence, acceptedAt, record } of records) {
       while (lanes.room <= 0) {
         onRead();
@@ -294,7 +283,7 @@ export class SpoolIntake implements Intake {
         await this.#changed();
       }
       try {
-        const { row, ...stream } = codec.decode(record);
+        const { row, ...stream } = decodeSpooledRow(record);
         lanes.reserve(1);
         lanes.push(lanes.streamOf(stream), row, sequence, acceptedAt);
       } catch (error) {

@@ -68,14 +68,17 @@ export async function stopLanes(options: StopOptions, parts: StopParts): Promise
   await withinTime(clock, SINK_GRACE_MS, lanes.settled());
   parts.onStopped();
   const groups = lanes.takeLeft();
-  const left = groups.reduce((sum, { rows, done }) => sum + rows.length - done, 0);
   lanes.release(lanes.held);
-  if (spool !== undefined) return { left, deadLettered: 0, inSpool: spool.depth, lost: 0 };
+  if (spool !== undefined) {
+    const left = groups.reduce((sum, { rows, done }) => sum + rows.length - done, 0);
+    return { left, deadLettered: 0, inSpool: spool.depth, lost: 0 };
+  }
   const { code, message } = stopped();
   const letters = groups.flatMap((group) => parts.delivery.lettersOf(group, { code, message, attempts: 0 }));
   const deadLettered = await keepLetters(letters, parts);
   accounts.add(undefined, deadLettered);
-  accounts.settle(() => Number.POSITIVE_INFINITY);
+  const left = letters.length;
+  if (deadLettered === left) accounts.settle(() => Number.POSITIVE_INFINITY);
   return { left, deadLettered, inSpool: 0, lost: left - deadLettered };
 }
 

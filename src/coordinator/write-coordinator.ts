@@ -57,7 +57,7 @@ export class WriteCoordinator {
   constructor(options: CoordinatorOptions) {
     this.id = options.id ?? "store";
     this.#options = options;
-    this.#tuning = resolveTuning(options);
+    this.#tuning = resolveTuning({ ...options, hasSpool: options.spool !== undefined });
     this.#clock = options.clock ?? SYSTEM_CLOCK;
     this.#pressure = new Pressure(this.#tuning.watermarks);
     this.#breaker = new CircuitBreaker({
@@ -98,6 +98,7 @@ export class WriteCoordinator {
     const submission: Submission = { stream, rows, accepted: 0, signal: options.signal };
     if (this.#state !== "running") return this.#refuse(submission, "shutting_down", "stopped");
     if (options.signal?.aborted) return this.#refuse(submission, "aborted", "wait_ended");
+    if (rows.length === 0) return Promise.resolve();
     return this.#intake.offer(submission);
   }
 
@@ -108,6 +109,8 @@ export class WriteCoordinator {
    * @throws The signal's reason; StoreError `shutting_down` when a stop left rows in the spool.
    */
   async flush({ signal }: { readonly signal?: AbortSignal } = {}): Promise<RowCounts> {
+    const report = this.#state === "stopped" ? await this.#stopped : undefined;
+    if (report !== undefined && report.inSpool + report.lost > 0) throw notAllStored();
     const mark = this.#intake.lastAccepted;
     if (mark >= this.#oldest()) {
       this.#lanes.flushTo(mark);
@@ -130,7 +133,7 @@ export class WriteCoordinator {
   }
 
   health(): CoordinatorHealth {
-    const { log } = this.#options.spool ?? {};
+    const { spool } = this.#options;
     return {
       state: this.#state,
       workersAlive: this.#workersAlive,
@@ -140,12 +143,12 @@ export class WriteCoordinator {
       circuit: this.#breaker.state,
       waitingSubmissions: this.#intake.waiting,
       rows: this.#accounts.total,
-      spool: log && {
-        depth: log.depth,
-        bytes: log.bytes,
-        maxBytes: log.maxBytes,
-        oldestAcceptedAt: log.oldestAcceptedAt,
-        fault: log.fault === undefined ? undefined : hideSecrets(messageOf(log.fault)),
+      spool: spool && {
+        depth: spool.depth,
+        bytes: spool.bytes,
+        maxBytes: spool.maxBytes,
+        oldestAcceptedAt: spool.oldestAcceptedAt,
+        fault: spool.fault === undefined ? undefined : hideSecrets(messageOf(spool.fault)),
         isBehind: Number.isFinite(this.#intake.oldestOutside),
       },
     };
@@ -198,7 +201,7 @@ export class WriteCoordinator {
     if (spool === undefined || overflow === "drop_oldest") return new MemoryIntake({ ...shared, overflow });
     return new SpoolIntake({
       ...shared,
-      ...spool,
+      log: spool,
       overflow,
       circuit: () => this.#breaker.state,
       onRead: () => {
@@ -243,7 +246,7 @@ export class WriteCoordinator {
     const from = group.done;
     group.done += rows;
     const ordinals = from === 0 && rows === group.rows.length ? group.ordinals : group.ordinals.slice(from, group.done);
-    this.#options.spool?.log.acknowledge(ordinals);
+    this.#options.spool?.acknowledge(ordinals);
     this.#accounts.add(outcome, deadLettered);
     this.#lanes.release(rows);
     this.#sizeChanged();
@@ -292,7 +295,7 @@ export class WriteCoordinator {
       ending: this.#ending,
       delivery: this.#deliveries[0]!,
       deadLetters: this.#options.deadLetters,
-      spool: this.#options.spool?.log,
+      spool: this.#options.spool,
       onDraining: (endsAt) => {
         this.#drainEndsAt = endsAt;
         this.#endHopelessDrain();
@@ -302,9 +305,13 @@ export class WriteCoordinator {
       },
     });
     this.#dropped("lost_at_stop", report.lost);
-    this.#accounts.end(new StoreError("shutting_down", "The coordinator stopped before all rows were stored."));
+    this.#accounts.end(notAllStored());
     this.#unwatch?.();
     await this.#options.onStopped?.().catch((err: unknown) => this.#options.log?.error({ err }, "Closing failed."));
     return report;
   }
+}
+
+function notAllStored(): StoreError {
+  return new StoreError("shutting_down", "The coordinator stopped before all rows were stored.");
 }

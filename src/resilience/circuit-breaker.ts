@@ -10,6 +10,8 @@ export type CircuitState = "closed" | "open" | "half_open";
 
 /** Leave for one try. Its holder reports exactly one outcome. */
 export interface Permit {
+  /** False when the circuit has changed since: ask again. */
+  readonly isCurrent: boolean;
   /** `unknown` when the try was given up before it could tell anything. */
   report(outcome: "success" | "failure" | "unknown"): void;
 }
@@ -87,11 +89,15 @@ export class CircuitBreaker {
 
   #permit(): Permit {
     const era = this.#era;
-    let open = true;
+    const isCurrent = (): boolean => era === this.#era;
+    let isReported = false;
     return {
+      get isCurrent() {
+        return isCurrent();
+      },
       report: (outcome) => {
-        if (!open || era !== this.#era) return;
-        open = false;
+        if (isReported || !isCurrent()) return;
+        isReported = true;
         if (this.#state === "half_open") this.#endProbe(outcome);
         else if (outcome === "success") this.#failures = 0;
         else if (outcome === "failure" && ++this.#failures >= this.#options.failuresToOpen) this.#open();

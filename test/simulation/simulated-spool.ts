@@ -1,18 +1,13 @@
 /** A spool in memory: slow, bounded, sometimes refusing; of a killed process it keeps what a disk would. */
 
 import type { Appended, SpoolLog, SpoolRecord } from "../../src/coordinator/spool/spool-log-port.ts";
-import type { SpoolCodec } from "../../src/coordinator/spool-intake.ts";
+
 import { StoreError } from "../../src/errors/store-error.ts";
 import { pause } from "../../src/resilience/clock.ts";
 import type { ManualClock } from "../support/manual-clock.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 
 const BATCH = 3;
-
-export const JSON_CODEC: SpoolCodec = {
-  encode: (row) => Buffer.from(JSON.stringify(row)),
-  decode: (record) => JSON.parse(Buffer.from(record).toString()) as ReturnType<SpoolCodec["decode"]>,
-};
 
 export class SimulatedSpool implements SpoolLog {
   readonly maxBytes: number;
@@ -62,6 +57,7 @@ export class SimulatedSpool implements SpoolLog {
 
   async append(records: readonly Uint8Array[], acceptedAt = 0): Promise<Appended> {
     const bytes = records.reduce((sum, record) => sum + record.byteLength, 0);
+    if (bytes > this.maxBytes) throw new StoreError("usage", "A record is too large.");
     if (this.bytes + bytes > this.maxBytes) throw new StoreError("spool_full", "The spool is full.");
     if (this.#random.chance(0.02)) throw new StoreError("spool_unavailable", "The disk failed.");
     const first = this.nextSequence;
@@ -75,7 +71,7 @@ export class SimulatedSpool implements SpoolLog {
   }
 
   async waitForRoom(bytes: number, signal?: AbortSignal): Promise<void> {
-    while (this.bytes + bytes > this.maxBytes && this.bytes > 0) {
+    while (this.bytes + bytes > this.maxBytes) {
       const stopped = new Promise<never>((_, reject) => {
         signal?.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
       });

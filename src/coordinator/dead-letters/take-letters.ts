@@ -146,7 +146,9 @@ async function withLetterFiles(
   work: (file: HeldFile) => Promise<void>,
 ): Promise<void> {
   const place = resolve(folder);
-  const first = await listLetterFiles(place).catch((error: unknown) => unavailable(place, error));
+  const first = await listLetterFiles(place).catch((error: unknown) => {
+    throw unavailable(place, error);
+  });
   if (first.length === 0) return;
   const lock = await takeLock(place);
   try {
@@ -154,7 +156,7 @@ async function withLetterFiles(
     const files = await listLetterFiles(place);
     for (const file of newestFirst ? files.reverse() : files) await work(heldFile(place, file));
   } catch (error) {
-    return error instanceof StoreError || !isFileError(error) ? Promise.reject(error) : unavailable(place, error);
+    throw isFileError(error) ? unavailable(place, error) : error;
   } finally {
     await lock.release();
   }
@@ -182,7 +184,7 @@ async function takeLock(folder: string): Promise<{ release(): Promise<void> }> {
       failed: (sentence) => new StoreError("dead_letters_unavailable", sentence),
     });
   } catch (error) {
-    return error instanceof StoreError ? Promise.reject(error) : unavailable(folder, error);
+    throw error instanceof StoreError ? error : unavailable(folder, error);
   }
 }
 
@@ -190,7 +192,7 @@ function isFileError(error: unknown): boolean {
   return typeof (error as NodeJS.ErrnoException)?.syscall === "string";
 }
 
-function unavailable(folder: string, cause: unknown): Promise<never> {
+function unavailable(folder: string, cause: unknown): StoreError {
   const sentence = `The dead letters in ${folder} cannot be used: ${messageOf(cause)}.`;
-  return Promise.reject(new StoreError("dead_letters_unavailable", sentence, { cause }));
+  return new StoreError("dead_letters_unavailable", sentence, { cause });
 }

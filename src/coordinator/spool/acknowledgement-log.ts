@@ -81,7 +81,7 @@ export class AcknowledgementLog {
     this.#waiting.push(sequence);
     if (this.#isScheduled) return;
     this.#isScheduled = true;
-    this.#then(() => this.#write());
+    void this.#then(() => this.#write());
   }
 
   /** Replaces the file by a summary that is on disk; without waiting for it where that fails. */

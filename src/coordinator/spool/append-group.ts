@@ -4,7 +4,7 @@ import type { GroupMark } from "./segment-file.ts";
 import type { Appended } from "./spool-log-port.ts";
 
 /** What is fsynced together at most: as much as a disk takes in some ten milliseconds. A larger call is a group of its own. */
-export const MAX_GROUP_BYTES = 4_194_304;
+const MAX_GROUP_BYTES = 4_194_304;
 
 /** One call that waits. */
 export interface Append {
