@@ -1,8 +1,8 @@
 /** The service on a real database with a job queue in memory, its log, and requests to it. */
 
 import { StoreDatabase } from "../../src/database/store-database.ts";
-import type { JobQueue } from "../../src/jobs/job-queue.ts";
 import { type RunningService, startService } from "../../src/service/server.ts";
+import type { ServiceJobs } from "../../src/service/start-jobs.ts";
 import { createLogger } from "../../src/telemetry/logger.ts";
 import { StoreMetrics } from "../../src/telemetry/metrics.ts";
 import { FakeJobQueue } from "./fake-job-queue.ts";
@@ -30,7 +30,7 @@ export interface AdminService {
 
 export async function startAdminService(
   database: TestDatabase,
-  options: { readonly adminToken?: string | undefined; readonly withJobs?: boolean; readonly queue?: JobQueue } = {
+  options: { readonly adminToken?: string | undefined; readonly withJobs?: boolean; readonly queue?: ServiceJobs } = {
     adminToken: ADMIN_TOKEN,
   },
 ): Promise<AdminService> {
