@@ -118,6 +118,6 @@ class ArrayScanner {
 /** An element may be written over several lines. Their ends stay: between tokens they are blanks, inside a text a fault. */
 function oneLine({ lines }: LineBatch): LineBatch["lines"][number] {
   if (lines.length === 1) return lines[0]!;
-  const unreadable = lines.find((line) => typeof line !== "string");
-  return unreadable ?? lines.join("\n");
+  const texts = lines.filter((line) => typeof line === "string");
+  return texts.length === lines.length ? texts.join("\n") : lines.find((line) => typeof line !== "string")!;
 }
