@@ -27,7 +27,7 @@ function printRound({ round, fault, mode, ms, violations }: RoundReport): void {
   if (violations.length > 0) console.log(`         again: npm run faults -- --seed ${seed} --first ${round} --count 1`);
 }
 
-function printSummary({ rounds, rows, givenUp, skipped }: FaultsReport): number {
+function printSummary({ rounds, rows, givenUp, failures, deaths, skipped }: FaultsReport): number {
   const kinds = Map.groupBy(rounds, ({ fault }) => fault);
   console.log(`\n${"fault".padEnd(42)} rounds  violations`);
   for (const [fault, those] of [...kinds].sort(([a], [b]) => a.localeCompare(b))) {
@@ -38,6 +38,7 @@ function printSummary({ rounds, rows, givenUp, skipped }: FaultsReport): number 
   const count = (kind: string): number => violations.filter((violation) => violation.kind === kind).length;
   console.log(
     `\n${rounds.length} faults in ${Math.round((performance.now() - startedAt) / 1_000)} s, seed ${seed}\n` +
+      `processes that died: ${deaths}; writes that failed, by code: ${JSON.stringify(failures)}\n` +
       `rows: ${rows.accepted} accepted, ${rows.doubt} in doubt, ${rows.refused} refused (${rows.storedUninvited} of them stored)\n` +
       `in the database: ${rows.stored} keys; in the dead letters: ${rows.letters} rows (${rows.repeatedLetters} letters repeated after a death)\n` +
       `good rows given up, by code: ${JSON.stringify(givenUp)}\n` +

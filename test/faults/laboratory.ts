@@ -60,7 +60,9 @@ export class Laboratory {
   #checkedUpTo = 1;
   /** Rows that are stored. */
   stored = 0;
-  readonly notices: string[] = [];
+  /** Writes that failed, by their error's code. */
+  readonly failures: Record<string, number> = {};
+  deaths = 0;
 
   private constructor(parts: {
     cluster: ThrowawayCluster;
@@ -184,7 +186,12 @@ export class Laboratory {
   #fork(): ProducerHandle {
     const folders = ["spool", "letters"].map((name) => join(this.#folder, name));
     const disk = this.smallDisk === undefined ? [] : [join(this.smallDisk, "spool"), join(this.smallDisk, "letters")];
-    return new ProducerHandle([join(this.#folder, "oracle"), join(this.#folder, "trash"), ...folders, ...disk]);
+    return new ProducerHandle(
+      [join(this.#folder, "oracle"), join(this.#folder, "trash"), ...folders, ...disk],
+      ({ failures }) => {
+        for (const [code, times] of Object.entries(failures)) this.failures[code] = (this.failures[code] ?? 0) + times;
+      },
+    );
   }
 
   /** Lets the producer submit rows, and waits until it has begun. */
@@ -194,8 +201,9 @@ export class Laboratory {
       do: "produce",
       load: {
         seed: random.whole(1, 1e9),
-        rows: random.whole(200, 1_500),
-        callers: random.whole(1, 12),
+        rows: random.whole(100, 500),
+        callers: random.whole(1, 8),
+        pauseMs: random.pick([0, 10, 40]),
         tenants: this.tenants,
         writeFor: random.chance(0.2) ? [0, 1, 2] : [0, 1],
         series: undefined,
@@ -225,6 +233,7 @@ export class Laboratory {
 
   /** Takes note of a process that is gone. */
   died(life = this.#life): void {
+    this.deaths++;
     if (life !== undefined) this.ledger.died(life.id);
     if (this.#producer !== undefined) this.ledger.forgive(this.#producer.pid);
     this.#life = undefined;
@@ -327,6 +336,7 @@ export class Laboratory {
     const violations: Violation[] = [];
     for (;;) {
       if (!this.isAlive) await this.openLife(random, { spoolFolder: this.#spoolFolder });
+      await this.producer.send({ do: "arm", crash: undefined });
       const answer = await this.producer.send({ do: "flush" }, SETTLE_MS);
       if (answer === "late") {
         violations.push({ kind: "stuck", text: `Nothing moved for ${SETTLE_MS} ms.` });

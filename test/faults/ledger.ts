@@ -254,7 +254,9 @@ const isDue = ({ status, letterOf }: Row): boolean => status === "sure" && lette
 
 /** Whether a newer row of its key may have taken its place in their batch, before the database could refuse it. */
 function isReplaced({ facts }: Row, rows: readonly Row[]): boolean {
-  return facts[5] === POISON.refused && rows.some((other) => other.facts[4] > facts[4] && other.facts[5] !== POISON.invalid);
+  return (
+    facts[5] === POISON.refused && rows.some((other) => other.facts[4] > facts[4] && other.facts[5] !== POISON.invalid)
+  );
 }
 
 function factsOfKey(key: string): RowFacts {

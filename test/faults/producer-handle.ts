@@ -11,10 +11,12 @@ export class ProducerHandle {
   readonly #child: ChildProcess;
   readonly #ready: Promise<unknown>;
   readonly #waiting = new Map<number, (answer: Answer | undefined) => void>();
+  readonly #onAnswer: (answer: Answer) => void;
   #orders = 0;
   readonly gone: Promise<unknown>;
 
-  constructor(parameters: readonly string[]) {
+  constructor(parameters: readonly string[], onAnswer: (answer: Answer) => void) {
+    this.#onAnswer = onAnswer;
     this.#child = fork(PROGRAM, parameters, { execArgv: [] });
     this.gone = once(this.#child, "exit").then(() => {
       for (const resolve of this.#waiting.values()) resolve(undefined);
@@ -23,6 +25,7 @@ export class ProducerHandle {
     this.#ready = Promise.race([once(this.#child, "message"), this.gone]);
     this.#child.on("message", (message: Replied | "ready") => {
       if (message === "ready") return;
+      this.#onAnswer(message.answer);
       this.#waiting.get(message.id)?.(message.answer);
       this.#waiting.delete(message.id);
     });

@@ -26,6 +26,8 @@ export interface Load {
   readonly seed: number;
   readonly rows: number;
   readonly callers: number;
+  /** Each caller waits for so long at most before its next call. */
+  readonly pauseMs: number;
   /** UUIDs by their places. */
   readonly tenants: readonly string[];
   /** Places of the tenants to write for. */
@@ -56,7 +58,8 @@ export interface Answer {
   readonly circuit: string;
   /** Files that are open in the folders of spool and dead letters. */
   readonly openFiles: number;
-  readonly nextNumber: number;
+  /** Writes that failed since the last answer, by their error's code. */
+  readonly failures: Readonly<Record<string, number>>;
 }
 
 /** On the wire: the answer carries the order's number. */

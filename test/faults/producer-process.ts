@@ -13,7 +13,8 @@ import { messageOf, StoreError } from "../../src/errors/store-error.ts";
 import { FeedbackBus } from "../../src/feedback/feedback-bus.ts";
 import { HttpWebhook } from "../../src/feedback/http-webhook.ts";
 import { SYSTEM_CLOCK } from "../../src/resilience/clock.ts";
-import { openSinks } from "../../src/sinks/open-sinks.ts";
+import { type DatasetSinks, openSinks } from "../../src/sinks/open-sinks.ts";
+import type { Sink } from "../../src/sinks/sink.ts";
 import { SeededRandom } from "../simulation/seeded-random.ts";
 import { CrashPoints } from "./crash-points.ts";
 import { OracleWriter } from "./oracle.ts";
@@ -41,6 +42,7 @@ class Producer {
   #clockJumpMs = 0;
   #number = 1;
   #isPaused = false;
+  #failures: Record<string, number> = {};
   #producing: Promise<unknown> = Promise.resolve();
 
   constructor(oracle: OracleWriter, points: CrashPoints, folders: readonly string[]) {
@@ -88,8 +90,27 @@ class Producer {
       depth: this.#spool?.depth ?? 0,
       circuit: health?.circuit ?? "none",
       openFiles: openFilesIn(this.#folders),
-      nextNumber: this.#number,
+      failures: this.#takeFailures(),
     };
+  }
+
+  #takeFailures(): Record<string, number> {
+    const failures = this.#failures;
+    this.#failures = {};
+    return failures;
+  }
+
+  /** The sinks, with a count of what they fail with. */
+  #counted(sinks: DatasetSinks): DatasetSinks {
+    const counted = Object.entries(sinks).map(([name, sink]) => {
+      const write: Sink["write"] = (batch, signal) =>
+        sink.write(batch, signal).catch((error: StoreError) => {
+          this.#failures[error.code] = (this.#failures[error.code] ?? 0) + 1;
+          throw error;
+        });
+      return [name, { name, write }] as const;
+    });
+    return Object.fromEntries(counted) as unknown as DatasetSinks;
   }
 
   async #open(life: Life): Promise<void> {
@@ -118,7 +139,7 @@ class Producer {
     }
     const spool = this.#spool;
     this.#coordinator = new WriteCoordinator({
-      ...{ sinks: sinks.sinks, tenantId: sinks.tenantId, deadLetters, spool, feedback },
+      ...{ sinks: this.#counted(sinks.sinks), tenantId: sinks.tenantId, deadLetters, spool, feedback },
       ...{ workers, batchRows, flushIntervalMs, capacity: 4 * workers * batchRows },
       retry: { maxAttempts: 10, initialMs: 2, maxMs: 50 },
       breaker: { failuresToOpen: 3, halfOpenAfterMs: 40 },
@@ -163,8 +184,8 @@ class Producer {
             return wait(5); // Whoever is refused does not come back at once.
           },
         );
-      if (random.chance(0.1)) await wait(random.whole(0, 5));
-      else await turn();
+      if (load.pauseMs === 0) await turn();
+      else await wait(random.whole(0, load.pauseMs));
     }
   }
 

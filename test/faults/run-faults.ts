@@ -43,6 +43,10 @@ export interface FaultsReport {
     /** Refused rows that are stored all the same. */
     readonly storedUninvited: number;
   };
+  /** Writes that failed, by their error's code: what the faults came to. */
+  readonly failures: Readonly<Record<string, number>>;
+  /** Processes that were killed. */
+  readonly deaths: number;
   /** Good rows in the dead letters, by code. */
   readonly givenUp: Readonly<Record<string, number>>;
 }
@@ -58,6 +62,8 @@ export async function runFaults(options: FaultsOptions): Promise<FaultsReport> {
   const skipped = new Set<string>();
   const rows = { accepted: 0, doubt: 0, refused: 0, stored: 0, letters: 0, repeatedLetters: 0, storedUninvited: 0 };
   const givenUp: Record<string, number> = {};
+  const failures: Record<string, number> = {};
+  let deaths = 0;
   for (let from = first; from < first + count; from += ROUNDS_PER_LABORATORY) {
     const laboratory = await Laboratory.open();
     try {
@@ -69,13 +75,15 @@ export async function runFaults(options: FaultsOptions): Promise<FaultsReport> {
         options.onRound?.(report);
       }
       for (const [code, number] of laboratory.ledger.givenUp) givenUp[code] = (givenUp[code] ?? 0) + number;
+      for (const [code, number] of Object.entries(laboratory.failures)) failures[code] = (failures[code] ?? 0) + number;
+      deaths += laboratory.deaths;
       for (const [name, number] of Object.entries(laboratory.ledger.counts)) rows[name as keyof typeof rows] += number;
       rows.stored += laboratory.stored;
     } finally {
       await laboratory.close();
     }
   }
-  return { rounds, skipped: [...skipped], rows, givenUp };
+  return { rounds, skipped: [...skipped], rows, givenUp, failures, deaths };
 }
 
 async function runRound(
