@@ -9,7 +9,7 @@ import type { SeededRandom } from "../simulation/seeded-random.ts";
 import { type CrashPlan, OPERATIONS } from "./crash-points.ts";
 import { type Laboratory, LOGIN } from "./laboratory.ts";
 import type { Violation } from "./ledger.ts";
-import type { Life } from "./producer-messages.ts";
+import type { Life, Load } from "./producer-messages.ts";
 
 export interface FaultKind {
   readonly name: string;
@@ -18,8 +18,8 @@ export interface FaultKind {
   /** Whether a coordinator without a spool promises to survive it. */
   readonly inMemoryToo?: boolean;
   readonly needsSmallDisk?: boolean;
-  /** Part of rows that are bad; one in a hundred unless given. */
-  readonly poison?: number;
+  /** What is special about the rows. */
+  readonly load?: Partial<Load>;
   readonly run: (laboratory: Laboratory, random: SeededRandom) => Promise<readonly Violation[]> | Promise<void>;
 }
 
@@ -112,7 +112,7 @@ const diskFull: FaultKind = {
     spoolFolder: `${laboratory.smallDisk}/spool`,
     ...(random.chance(0.5) && { lettersFolder: `${laboratory.smallDisk}/letters` }),
   }),
-  poison: 0.05,
+  load: { poison: 0.05 },
   run: async (laboratory, random) => {
     const { spoolFolder } = laboratory.life!;
     laboratory.ledger.forgive(laboratory.producer.pid);
@@ -261,16 +261,24 @@ const loginRefused: FaultKind = {
 const LOCK_SQL = `select from store.bars_data d join store.bars_series s using (series_id)
   where s.symbol = $1 order by d.series_id, d.ts for update of d`;
 
+/** Many writers on few keys, in transactions of many rows. */
+const CROWDED = {
+  inMemoryToo: true,
+  life: () => ({ workers: 4, batchRows: 100, flushIntervalMs: 10 }),
+  load: { fresh: 0.05, callers: 8, pauseMs: 5, rows: 800 },
+} satisfies Partial<FaultKind>;
+
 const deadlock: FaultKind = {
   name: "deadlock",
-  inMemoryToo: true,
+  ...CROWDED,
+  load: { ...CROWDED.load, datasets: [0] },
   run: async (laboratory, random) => {
     const session = await laboratory.session();
     await session.query("set deadlock_timeout = '10s'"); // The other side is the one that finds it.
     for (let round = 0; round < 3; round++) {
       await session.query("begin");
       await session.query(LOCK_SQL, [`S${random.whole(4, 6)}`]);
-      for (let turn = 0; turn < 20; turn++) {
+      for (let turn = 0; turn < 60; turn++) {
         const { rows } = await session.query(
           "select from pg_stat_activity where usename = $1 and wait_event_type = 'Lock'",
           [LOGIN],
@@ -287,7 +295,7 @@ const deadlock: FaultKind = {
 
 const serialization: FaultKind = {
   name: "serialization failures",
-  inMemoryToo: true,
+  ...CROWDED,
   run: async (laboratory, random) => {
     await laboratory.sql(`alter role ${LOGIN} set default_transaction_isolation = 'serializable'`);
     await laboratory.terminate();
@@ -323,7 +331,7 @@ async function withTablesLocked<T>(laboratory: Laboratory, work: () => Promise<T
 const badRows: FaultKind = {
   name: "many bad rows",
   inMemoryToo: true,
-  poison: 0.3,
+  load: { poison: 0.3 },
   run: (_laboratory, random) => soon(random, 150),
 };
 

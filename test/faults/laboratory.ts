@@ -22,6 +22,17 @@ import { ProducerHandle } from "./producer-handle.ts";
 import type { Answer, Life, Load } from "./producer-messages.ts";
 import { DATASET_ORDER, refusalSql, type StoredRow, storedSql } from "./sample-rows.ts";
 
+/** What a write may fail with here. */
+const EXPECTED_FAILURES: ReadonlySet<string> = new Set([
+  "constraint_violated",
+  "database_conflict",
+  "database_overloaded",
+  "database_refused",
+  "database_unavailable",
+  "deadline_exceeded",
+  "shutting_down",
+  "tenant_refused",
+]);
 const run = promisify(execFile);
 /** The whole of a small disk. */
 const SMALL_DISK_BYTES = 3_145_728;
@@ -62,6 +73,7 @@ export class Laboratory {
   stored = 0;
   /** Writes that failed, by their error's code. */
   readonly failures: Record<string, number> = {};
+  readonly #reportedFailures: Record<string, number> = {};
   deaths = 0;
 
   private constructor(parts: {
@@ -186,12 +198,10 @@ export class Laboratory {
   #fork(): ProducerHandle {
     const folders = ["spool", "letters"].map((name) => join(this.#folder, name));
     const disk = this.smallDisk === undefined ? [] : [join(this.smallDisk, "spool"), join(this.smallDisk, "letters")];
-    return new ProducerHandle(
-      [join(this.#folder, "oracle"), join(this.#folder, "trash"), ...folders, ...disk],
-      ({ failures }) => {
-        for (const [code, times] of Object.entries(failures)) this.failures[code] = (this.failures[code] ?? 0) + times;
-      },
-    );
+    const parameters = [join(this.#folder, "oracle"), join(this.#folder, "trash"), ...folders, ...disk];
+    return new ProducerHandle(join(this.#folder, "cache"), parameters, ({ failures }) => {
+      for (const [code, times] of Object.entries(failures)) this.failures[code] = (this.failures[code] ?? 0) + times;
+    });
   }
 
   /** Lets the producer submit rows, and waits until it has begun. */
@@ -204,8 +214,10 @@ export class Laboratory {
         rows: random.whole(100, 500),
         callers: random.whole(1, 8),
         pauseMs: random.pick([0, 10, 40]),
+        fresh: 0.4,
         tenants: this.tenants,
         writeFor: random.chance(0.2) ? [0, 1, 2] : [0, 1],
+        datasets: [...DATASET_ORDER.keys()],
         series: undefined,
         poison: 0.01,
         firstNumber: this.ledger.lastNumber + 1,
@@ -353,9 +365,19 @@ export class Laboratory {
       break;
     }
     this.readOracle();
+    violations.push(...this.#unexpectedFailures());
     violations.push(...this.ledger.check(this.tenants, await this.#readStored(isFull), this.#readLetters()));
     this.#checkedUpTo = this.ledger.lastNumber + 1;
     return violations;
+  }
+
+  #unexpectedFailures(): Violation[] {
+    return Object.entries(this.failures)
+      .filter(([code, times]) => !EXPECTED_FAILURES.has(code) && this.#reportedFailures[code] !== times)
+      .map(([code, times]) => {
+        this.#reportedFailures[code] = times;
+        return { kind: "wrong", text: `Writing failed with ${code}, which no fault here explains.` };
+      });
   }
 
   async #readStored(isFull: boolean) {

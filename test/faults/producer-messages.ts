@@ -32,8 +32,12 @@ export interface Load {
   readonly tenants: readonly string[];
   /** Places of the tenants to write for. */
   readonly writeFor: readonly number[];
+  /** Places of the datasets. */
+  readonly datasets: readonly number[];
   /** Series that rows of their own go to, if any. */
   readonly series: number | undefined;
+  /** Part of rows with keys that come once only. */
+  readonly fresh: number;
   readonly poison: number;
   /** The first of the versions, calls and minutes that have not been given out. */
   readonly firstNumber: number;

@@ -168,7 +168,7 @@ class Producer {
     budget: { rows: number },
   ): Promise<void> {
     while (budget.rows > 0 && !this.#isPaused) {
-      const dataset = random.whole(0, DATASET_ORDER.length - 1);
+      const dataset = random.pick(load.datasets);
       const tenant = random.pick(load.writeFor);
       const count = Math.min(budget.rows, random.chance(0.1) ? random.whole(1, 120) : random.whole(1, 20));
       budget.rows -= count;
@@ -196,7 +196,7 @@ class Producer {
     const poison = chance < invalidUpTo ? POISON.invalid : chance < load.poison ? POISON.refused : POISON.none;
     if (load.series !== undefined && random.chance(0.5))
       return [dataset, tenant, load.series, version, version, poison];
-    if (random.chance(0.4)) return [dataset, tenant, 0, version, version, poison];
+    if (random.chance(load.fresh)) return [dataset, tenant, 0, version, version, poison];
     const minute = -MINUTES_APART * random.whole(1, REPEATED_MINUTES);
     return [dataset, tenant, random.whole(1, REPEATED_SERIES), minute, version, poison];
   }

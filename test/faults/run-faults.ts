@@ -108,7 +108,7 @@ async function runRound(
     const life = kind.life?.(laboratory, random);
     await laboratory.openLife(random, { ...life, ...(inMemory && { spoolFolder: undefined }) });
   }
-  await laboratory.produce(random, kind.poison === undefined ? {} : { poison: kind.poison });
+  await laboratory.produce(random, kind.load);
   violations.push(...((await kind.run(laboratory, random)) ?? []));
   if (!laboratory.isAlive && random.chance(0.5)) {
     // New rows meet what is still in the spool.
