@@ -65,6 +65,7 @@ const killedAtFile: FaultKind = {
 
 const powerCut: FaultKind = {
   name: "power cut",
+  load: { poison: 0.1 },
   life: (_laboratory, random) => ({ crash: { ...crashPlan(random, "power", 1), at: 1e9 } }),
   run: async (laboratory, random) => {
     await soon(random, 150);
@@ -75,6 +76,7 @@ const powerCut: FaultKind = {
 
 const powerCutAtFile: FaultKind = {
   name: "power cut at a file operation",
+  load: { poison: 0.1 },
   life: (_laboratory, random) => ({ crash: crashPlan(random, "power", 60) }),
   run: untilDead,
 };
