@@ -61,6 +61,17 @@ function readLogLevel(text: string): LogLevel | undefined {
   return LOG_LEVEL_ALIASES.get(word) ?? LOG_LEVELS.find((level) => level === word);
 }
 
+const EVENT_BUSES = ["inmem", "redis"] as const;
+type EventBusBackend = (typeof EVENT_BUSES)[number];
+
+function readUrl(...protocols: readonly string[]): (text: string) => string | undefined {
+  return (text) => (protocols.includes(URL.parse(text)?.protocol ?? "") ? text : undefined);
+}
+
+/** As in names of schemas: v1, v2. */
+const readTrack = textLike(/^v[1-9]\d{0,2}$/);
+const BOOLEAN_ALLOWED = `${TRUE.join(", ")} or ${FALSE.join(", ")}, in any case`;
+
 const DATABASE_URL_ALLOWED =
   "postgresql://user:password@host:5432/database (or postgres://, postgresql+psycopg://), special characters percent-encoded";
 
@@ -139,7 +150,7 @@ const SETTINGS = {
     name: "MDS_MIGRATE_ON_START",
     read: readBoolean,
     default: true,
-    allowed: `${TRUE.join(", ")} or ${FALSE.join(", ")}, in any case`,
+    allowed: BOOLEAN_ALLOWED,
     meaning: "Whether the service migrates the database when it starts.",
   }),
   shutdownTimeoutMs: setting({
@@ -148,6 +159,75 @@ const SETTINGS = {
     default: 10_000,
     allowed: "a whole number from 100 to 600000 (milliseconds)",
     meaning: "How long the service may take to stop.",
+  }),
+  pulseEnabled: setting({
+    name: "PULSE_ENABLED",
+    read: readBoolean,
+    default: true,
+    allowed: BOOLEAN_ALLOWED,
+    meaning: "Whether feedback and drift are published on the event bus.",
+  }),
+  eventBusBackend: setting({
+    name: "EVENT_BUS_BACKEND",
+    read: (text) => EVENT_BUSES.find((backend) => backend === text.toLowerCase()),
+    default: "inmem" as EventBusBackend,
+    allowed: `one of ${EVENT_BUSES.join(", ")}, in any case`,
+    meaning: "Where the event bus is: within the process, or on Redis, where others can listen.",
+  }),
+  redisUrl: setting({
+    name: "REDIS_URL",
+    read: readUrl("redis:", "rediss:"),
+    default: "redis://localhost:6379/0",
+    secret: true,
+    allowed: "redis://login:password@host:6379/0 (or rediss:// for TLS), special characters percent-encoded",
+    meaning: "The Redis of the event bus; used when EVENT_BUS_BACKEND is redis.",
+  }),
+  namespace: setting({
+    name: "MD_NAMESPACE",
+    read: textLike(/^[\w-]{1,63}$/),
+    default: "mdp",
+    allowed: "1 to 63 letters, digits, - and _",
+    meaning: "Begins the names of the streams on the event bus.",
+  }),
+  schemaTrack: setting({
+    name: "SCHEMA_TRACK",
+    read: readTrack,
+    default: "v1",
+    allowed: "a track such as v1 or v2",
+    meaning: "The track of the contracts that events name.",
+  }),
+  registryUrl: setting({
+    name: "REGISTRY_URL",
+    read: readUrl("http:", "https:"),
+    default: undefined as string | undefined,
+    defaultText: "none, and contracts are not compared",
+    secret: true,
+    allowed: "an http or https URL such as http://registry:8080",
+    meaning: "The schema registry with which the store's contracts are compared.",
+  }),
+  registryTrack: setting({
+    name: "REGISTRY_TRACK",
+    read: readTrack,
+    default: undefined as string | undefined,
+    defaultText: "SCHEMA_TRACK",
+    allowed: "a track such as v1 or v2",
+    meaning: "The registry's track to compare with and to publish to.",
+  }),
+  registryToken: setting({
+    name: "REGISTRY_TOKEN",
+    read: textLike(/^[!-~]{16,512}$/),
+    default: undefined as string | undefined,
+    defaultText: "none; the registry is read-only",
+    secret: true,
+    allowed: "16 to 512 visible ASCII characters, best random ones",
+    meaning: "The bearer token for publishing schemas, for the registry and for who publishes.",
+  }),
+  driftIntervalMs: setting({
+    name: "MDS_DRIFT_INTERVAL_MS",
+    read: wholeNumber(1_000, 86_400_000),
+    default: 900_000,
+    allowed: "a whole number from 1000 to 86400000 (milliseconds)",
+    meaning: "From one comparison of the contracts with the registry's to the next.",
   }),
 } as const satisfies Record<string, Setting<never> | Setting>;
 

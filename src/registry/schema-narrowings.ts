@@ -154,7 +154,7 @@ function compareLimits(from: JsonSchema, to: JsonSchema, path: string): Narrowin
     if (numberOf(to, most, Infinity) < numberOf(from, most, Infinity)) limits.push(`${most} ${String(to[most])}`);
   }
   for (const { name } of LIMITS.filter(({ type }) => types.has(type))) {
-    if (to[name] !== undefined && to[name] !== from[name]) limits.push(`${name} ${String(to[name])}`);
+    if (to[name] !== undefined && to[name] !== from[name]) limits.push(`${name} ${canonicalJson(to[name])}`);
   }
   if (types.has("array") && to["uniqueItems"] === true && from["uniqueItems"] !== true) limits.push("uniqueItems");
   return limits.map((detail) => ({ path, rule: "limit", detail }));

@@ -94,6 +94,11 @@ export class StoreMetrics {
     });
   }
 
+  /** For the metrics of a part that the process may do without. */
+  get registers(): Registry[] {
+    return [this.#registry];
+  }
+
   /** Adds the metrics of the process, its memory and its event loop. Once, in a process that is scraped. */
   watchProcess(): void {
     collectDefaultMetrics({ register: this.#registry, eventLoopMonitoringPrecision: EVENT_LOOP_SAMPLE_MS });
