@@ -2,10 +2,12 @@
  * The embedded database as the service sees it, which listens already while the database still starts: whoever asks
  * before waits. Closing it closes connections only; the server itself is ended with `stopServer`, after the service.
  */
+import type { SchemaVersion } from "../contracts/schema-version.ts";
 import { type EmbeddedDatabase, openEmbedded } from "../database/embedded.ts";
 import { StoreDatabase } from "../database/store-database.ts";
+import type { AdminScope } from "../database/tenants.ts";
 import { StoreError } from "../errors/store-error.ts";
-import type { SchemaVersion, ServiceDatabase } from "../service/service-database.ts";
+import type { ServiceDatabase } from "../service/service-database.ts";
 import type { Logger } from "../telemetry/logger.ts";
 
 interface EmbeddedServiceOptions {
@@ -53,6 +55,10 @@ export class EmbeddedServiceDatabase implements ServiceDatabase {
 
   async migrate(signal: AbortSignal): Promise<{ readonly applied: number }> {
     return (await this.#ready(signal)).migrate(signal);
+  }
+
+  async admin(signal: AbortSignal): Promise<AdminScope> {
+    return (await this.#ready(signal)).admin();
   }
 
   poolCounts(): { inUse: number; idle: number; waiting: number } {

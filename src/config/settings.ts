@@ -125,6 +125,15 @@ const SETTINGS = {
     allowed: "a whole number from 0 to 65535 (0: any free port)",
     meaning: "The port on which the service listens.",
   }),
+  adminToken: setting({
+    name: "ADMIN_TOKEN",
+    read: textLike(/^[!-~]{16,512}$/),
+    default: undefined as string | undefined,
+    defaultText: "none, and the admin routes are off; on an embedded database one is made and kept in MDS_DATA_DIR",
+    secret: true,
+    allowed: "16 to 512 visible ASCII characters, best random ones",
+    meaning: "The bearer token of the service's admin routes.",
+  }),
   logLevel: setting({
     name: "LOG_LEVEL",
     read: readLogLevel,

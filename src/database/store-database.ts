@@ -3,12 +3,14 @@
  * through a direct connection of their own. Checks use the pool; they never open another one.
  */
 
+import type { SchemaVersion } from "../contracts/schema-version.ts";
 import { StoreError } from "../errors/store-error.ts";
 import { type Migration, readMigrations } from "./migration-files.ts";
 import { type MigratorOptions, migrateUp, migrationStates } from "./migrator.ts";
 import { openPool, type Pool } from "./pool.ts";
 import { type RoleScope, runAsRole } from "./session.ts";
 import { toStoreError } from "./sqlstate.ts";
+import type { AdminScope } from "./tenants.ts";
 
 export interface StoreDatabaseOptions {
   /** The service's login. */
@@ -18,15 +20,6 @@ export interface StoreDatabaseOptions {
   readonly maxConnections: number;
   /** Told of connections that broke while nobody used them. */
   readonly onIdleError?: (error: Error) => void;
-}
-
-interface SchemaState {
-  readonly version: number;
-  readonly applied_at: string | null;
-  readonly pending: number;
-  readonly checksum_ok: boolean;
-  readonly engine: string;
-  readonly engine_version: string;
 }
 
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -63,7 +56,7 @@ export class StoreDatabase {
   }
 
   /** The state of the schema; version 0 where the store was never installed. */
-  async schemaVersion(signal: AbortSignal): Promise<SchemaState> {
+  async schemaVersion(signal: AbortSignal): Promise<SchemaVersion> {
     this.#migrations ??= readMigrations();
     const migrations = await this.#migrations;
     const scope: RoleScope = { pool: this.#pool, role: "mds_app", timeoutMs: QUERY_TIMEOUT_MS };
@@ -95,6 +88,11 @@ export class StoreDatabase {
     signal.throwIfAborted();
     const applied = await migrateUp(this.#migrator);
     return { applied: applied.length };
+  }
+
+  /** The pool for what the administration does. Closed with this. */
+  admin(): Promise<AdminScope> {
+    return Promise.resolve({ pool: this.#pool, timeoutMs: QUERY_TIMEOUT_MS });
   }
 
   poolCounts(): { inUse: number; idle: number; waiting: number } {

@@ -67,6 +67,14 @@ export const ERROR_CODES = {
   login_refused: fact(409),
   series_unknown: fact(422, true),
 
+  // Access over HTTP
+  unauthorized: fact(401),
+  admin_disabled: fact(503),
+  too_many_attempts: fact(429, true),
+  token_unknown: fact(404),
+  idempotency_key_invalid: fact(400),
+  idempotency_key_reused: fact(422),
+
   // Ledger of runs
   run_unknown: fact(404),
   run_finished: fact(409),
@@ -76,6 +84,7 @@ export const ERROR_CODES = {
   job_not_found: fact(404),
   job_finished: fact(409),
   job_not_failed: fact(409),
+  jobs_unavailable: fact(503, true),
 
   // Event bus
   bus_unavailable: fact(503, true),

@@ -9,6 +9,7 @@ import type { FastifyInstance } from "fastify";
 import type { Config } from "../config/settings.ts";
 import { packageVersion } from "../config/version.ts";
 import { StoreError } from "../errors/store-error.ts";
+import type { JobQueue } from "../jobs/job-queue.ts";
 import { withDeadline } from "../resilience/with-deadline.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { StoreMetrics } from "../telemetry/metrics.ts";
@@ -29,6 +30,10 @@ const IDLE_SWEEP_MS = 50;
 export interface ServiceOptions {
   readonly config: Pick<Config, "host" | "port" | "migrateOnStart" | "shutdownTimeoutMs">;
   readonly database: ServiceDatabase;
+  /** Bearer token of the admin routes, which are off without one. */
+  readonly adminToken?: string | undefined;
+  /** What the admin routes make jobs with. */
+  readonly jobs?: JobQueue | undefined;
   readonly log: Logger;
   readonly metrics: StoreMetrics;
   /** Called once, when the service is ready for the first time. */
@@ -84,7 +89,7 @@ export async function runService(options: ServiceOptions): Promise<number> {
  * @throws StoreError `listen_failed` when it cannot listen; the database is closed then.
  */
 export async function startService(options: ServiceOptions): Promise<RunningService> {
-  const { config, database, log, metrics } = options;
+  const { config, database, log, metrics, adminToken, jobs } = options;
   const ending = new AbortController();
   let progress: MigrationProgress = { kind: config.migrateOnStart ? "waiting" : "done" };
   let url = "";
@@ -99,7 +104,7 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
       wasReady ||= snapshot.ready;
     },
   });
-  const app = createApp({ log, metrics, health, database });
+  const app = createApp({ log, metrics, health, database, adminToken, jobs });
   metrics.watchPool(() => database.poolCounts());
   url = await listen(app, options);
   log.info({ url }, "Listening.");

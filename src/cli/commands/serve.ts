@@ -10,6 +10,7 @@ import { StoreDatabase } from "../../database/store-database.ts";
 import { runService } from "../../service/server.ts";
 import { createLogger, type Logger } from "../../telemetry/logger.ts";
 import { StoreMetrics } from "../../telemetry/metrics.ts";
+import { type KeptAdminToken, keepAdminToken } from "../admin-token-file.ts";
 import { EmbeddedServiceDatabase } from "../embedded-service-database.ts";
 import { addExamples } from "../flags.ts";
 import { SAME_SIGNAL_MS } from "../interruption.ts";
@@ -53,6 +54,7 @@ async function serveGiven(output: Output, config: LoadedConfig, log: Logger, url
   });
   return runService({
     config: config.values,
+    adminToken: config.values.adminToken,
     database,
     log,
     metrics: new StoreMetrics(),
@@ -64,9 +66,11 @@ async function serveGiven(output: Output, config: LoadedConfig, log: Logger, url
 }
 
 async function serveEmbedded(output: Output, config: LoadedConfig, log: Logger): Promise<number> {
+  const { dataDir, adminToken } = config.values;
+  const kept = adminToken === undefined ? await keepAdminToken(dataDir) : undefined;
   let lost: { readonly error: unknown } | undefined;
   const database = EmbeddedServiceDatabase.start({
-    dataDir: config.values.dataDir,
+    dataDir,
     maxConnections: config.values.databasePoolSize,
     log,
     onLost: (error) => {
@@ -83,11 +87,12 @@ async function serveEmbedded(output: Output, config: LoadedConfig, log: Logger):
   try {
     const exitCode = await runService({
       config: config.values,
+      adminToken: adminToken ?? kept?.token,
       database,
       log,
       metrics: new StoreMetrics(),
       onReady: (listening) => {
-        tellReady(output, listening, `${database.folder} (an embedded PostgreSQL, for this machine)`);
+        tellReady(output, listening, `${database.folder} (an embedded PostgreSQL, for this machine)`, kept);
       },
     });
     stoppedAt = performance.now();
@@ -115,12 +120,18 @@ async function warnOfSuperuser(log: Logger, url: string): Promise<void> {
   );
 }
 
-function tellReady(output: Output, listening: string, data: string): void {
+/** Told to a terminal when it is made; what else reads this output may keep it. */
+function adminTokenText(output: Output, { token, path, isNew }: KeptAdminToken): string {
+  return isNew && output.showsProgress ? `token ${token} (kept in ${path})` : `token in ${path}`;
+}
+
+function tellReady(output: Output, listening: string, data: string, kept?: KeptAdminToken): void {
   const url = listening.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:");
   const lines = [
     `The store is ready at ${url} (${(performance.now() / 1_000).toFixed(1)} s after its start).`,
     `  health  ${url}/health`,
     `  data    ${data}`,
+    ...(kept === undefined ? [] : [`  admin   ${adminTokenText(output, kept)}`]),
     "  ingest  npx mds ingest bars FILE --set vendor=NAME --set timeframe=1m",
     "  query   npx mds query bars --symbol SYMBOL --limit 10",
     "  latest  npx mds latest --vendor NAME SYMBOL",
