@@ -64,8 +64,14 @@ function readLogLevel(text: string): LogLevel | undefined {
 const EVENT_BUSES = ["inmem", "redis"] as const;
 type EventBusBackend = (typeof EVENT_BUSES)[number];
 
-function readUrl(...protocols: readonly string[]): (text: string) => string | undefined {
-  return (text) => (protocols.includes(URL.parse(text)?.protocol ?? "") ? text : undefined);
+function readRedisUrl(text: string): string | undefined {
+  return ["redis:", "rediss:"].includes(URL.parse(text)?.protocol ?? "") ? text : undefined;
+}
+
+/** Without a login: requests cannot carry one in their address. */
+function readHttpUrl(text: string): string | undefined {
+  const url = URL.parse(text);
+  return url !== null && ["http:", "https:"].includes(url.protocol) && url.username === "" ? text : undefined;
 }
 
 /** As in names of schemas: v1, v2. */
@@ -185,13 +191,13 @@ const SETTINGS = {
   }),
   redisUrl: setting({
     name: "REDIS_URL",
-    read: readUrl("redis:", "rediss:"),
+    read: readRedisUrl,
     default: "redis://localhost:6379/0",
     secret: true,
     allowed: "redis://login:password@host:6379/0 (or rediss:// for TLS), special characters percent-encoded",
     meaning: "The Redis of the event bus; used when EVENT_BUS_BACKEND is redis.",
   }),
-  namespace: setting({
+  pulseNamespace: setting({
     name: "MD_NAMESPACE",
     read: textLike(/^[\w-]{1,63}$/),
     default: "mdp",
@@ -207,11 +213,10 @@ const SETTINGS = {
   }),
   registryUrl: setting({
     name: "REGISTRY_URL",
-    read: readUrl("http:", "https:"),
+    read: readHttpUrl,
     default: undefined as string | undefined,
     defaultText: "none, and contracts are not compared",
-    secret: true,
-    allowed: "an http or https URL such as http://registry:8080",
+    allowed: "an http or https URL without a login, such as http://registry:8080",
     meaning: "The schema registry with which the store's contracts are compared.",
   }),
   registryTrack: setting({

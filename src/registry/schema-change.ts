@@ -11,8 +11,11 @@ import { type JsonSchema, withoutAnnotations } from "../contracts/schema-hash.ts
 import { type Narrowing, narrowings } from "./schema-narrowings.ts";
 
 /** What has to hold between two versions. */
-export const COMPATIBILITIES = ["backward", "full"] as const;
+const COMPATIBILITIES = ["backward", "full"] as const;
 export type Compatibility = (typeof COMPATIBILITIES)[number];
+/** `none` publishes whatever changed, for who knows what they do. */
+export const PUBLISH_COMPATIBILITIES = [...COMPATIBILITIES, "none"] as const;
+export type PublishCompatibility = (typeof PUBLISH_COMPATIBILITIES)[number];
 
 /** One difference, for people and programs. */
 export interface SchemaDifference {

@@ -16,6 +16,7 @@ import type { StoreMetrics } from "../telemetry/metrics.ts";
 import { createApp } from "./app.ts";
 import { HealthMonitor, type HealthSnapshot } from "./health-monitor.ts";
 import { databaseProbe, migrationsProbe, prometheusProbe } from "./health-probes.ts";
+import { openPlatform, type Platform, type PlatformConfig } from "./platform.ts";
 import type { ServiceDatabase } from "./service-database.ts";
 import { type MigrationProgress, startMigration } from "./start-migration.ts";
 
@@ -34,6 +35,8 @@ export interface ServiceOptions {
   readonly adminToken?: string | undefined;
   /** What the admin routes make jobs with. */
   readonly jobs?: JobQueue | undefined;
+  /** Event bus and schema registry; without it the service has neither. */
+  readonly platform?: PlatformConfig | undefined;
   readonly log: Logger;
   readonly metrics: StoreMetrics;
   /** Called once, when the service is ready for the first time. */
@@ -94,9 +97,18 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
   let progress: MigrationProgress = { kind: config.migrateOnStart ? "waiting" : "done" };
   let url = "";
   let wasReady = false;
+  const platform = await openPlatform({ config: options.platform, database, log, metrics }).catch(async (error) => {
+    await database.close();
+    throw error;
+  });
   const health = new HealthMonitor({
     version: packageVersion(),
-    probes: [databaseProbe(database), migrationsProbe(database, () => progress), prometheusProbe(metrics)],
+    probes: [
+      databaseProbe(database),
+      migrationsProbe(database, () => progress),
+      prometheusProbe(metrics),
+      ...platform.probes,
+    ],
     onChange: (snapshot) => {
       metrics.setUp(snapshot.ready);
       if (!ending.signal.aborted) logChange(log, snapshot);
@@ -106,7 +118,7 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
   });
   const app = createApp({ log, metrics, health, database, adminToken, jobs });
   metrics.watchPool(() => database.poolCounts());
-  url = await listen(app, options);
+  url = await listen(app, options, platform);
   log.info({ url }, "Listening.");
 
   const onProgress = (next: MigrationProgress): void => {
@@ -118,24 +130,25 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
     ? startMigration({ database, log, signal: ending.signal, onProgress, onApplied })
     : Promise.resolve();
   health.start();
+  platform.start();
 
   let stopped: Promise<void> | undefined;
   const stop = (): Promise<void> => {
     ending.abort();
-    stopped ??= stopParts({ app, health, migrated, database, log, timeoutMs: config.shutdownTimeoutMs });
+    stopped ??= stopParts({ app, health, migrated, platform, database, log, timeoutMs: config.shutdownTimeoutMs });
     return stopped;
   };
   return { url, stop };
 }
 
-async function listen(app: FastifyInstance, { config, database }: ServiceOptions): Promise<string> {
+async function listen(app: FastifyInstance, { config, database }: ServiceOptions, platform: Platform): Promise<string> {
   const { host, port } = config;
   try {
     // One address: the framework would open a second server for `localhost`, which stopping does not reach.
     const { address } = await lookup(host, { order: "ipv4first" });
     await app.listen({ host: address, port });
   } catch (cause) {
-    await Promise.allSettled([app.close(), database.close()]);
+    await Promise.allSettled([app.close(), platform.stop(), database.close()]);
     throw listenFailed(host, port, cause as NodeJS.ErrnoException);
   }
   const { port: actual } = app.server.address() as AddressInfo;
@@ -170,12 +183,13 @@ interface Parts {
   readonly app: FastifyInstance;
   readonly health: HealthMonitor;
   readonly migrated: Promise<void>;
+  readonly platform: Platform;
   readonly database: ServiceDatabase;
   readonly log: Logger;
   readonly timeoutMs: number;
 }
 
-async function stopParts({ app, health, migrated, database, log, timeoutMs }: Parts): Promise<void> {
+async function stopParts({ app, health, migrated, platform, database, log, timeoutMs }: Parts): Promise<void> {
   const startedAt = performance.now();
   const requestsMs = timeoutMs * REQUESTS_SHARE;
   health.beginStopping();
@@ -184,8 +198,10 @@ async function stopParts({ app, health, migrated, database, log, timeoutMs }: Pa
     inTime("The health check", health.stop(), requestsMs, log),
     inTime("The migration", migrated, requestsMs, log),
   ]);
-  const rest = Math.max(0, timeoutMs - (performance.now() - startedAt));
-  await inTime("The database", database.close(), rest, log);
+  // After the requests: they may have something to tell.
+  const rest = (): number => Math.max(0, timeoutMs - (performance.now() - startedAt));
+  await inTime("The event bus", platform.stop(), rest() / 2, log);
+  await inTime("The database", database.close(), rest(), log);
   log.info("Stopped.");
 }
 

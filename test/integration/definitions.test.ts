@@ -28,6 +28,7 @@ const OTHERS = [
   "0011-jobs.sql",
   "0012-access.sql",
   "0013-administration.sql",
+  "0014-drift.sql",
 ];
 
 let migrated: TestDatabase;

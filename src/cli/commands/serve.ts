@@ -54,6 +54,7 @@ async function serveGiven(output: Output, config: LoadedConfig, log: Logger, url
   });
   return runService({
     config: config.values,
+    platform: config.values,
     adminToken: config.values.adminToken,
     database,
     log,
@@ -87,6 +88,7 @@ async function serveEmbedded(output: Output, config: LoadedConfig, log: Logger):
   try {
     const exitCode = await runService({
       config: config.values,
+      platform: config.values,
       adminToken: adminToken ?? kept?.token,
       database,
       log,
