@@ -3,7 +3,8 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "nod
 import { commandDoc } from "../src/cli/command-doc.ts";
 import { configurationDoc, envExample } from "../src/config/describe.ts";
 import { withNamedFormats } from "../src/files/formats/formats-doc.ts";
-import { schemaFileName, schemaFileText, storeSchemas } from "../src/registry/store-schemas.ts";
+import { schemaFileName, schemaFileText } from "../src/registry/schema-files.ts";
+import { storeSchemas } from "../src/registry/store-schemas.ts";
 
 const root = new URL("../", import.meta.url);
 mkdirSync(new URL("docs/", root), { recursive: true });

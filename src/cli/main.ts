@@ -24,6 +24,12 @@ const VERBS: Readonly<Record<string, readonly [summary: string, load: () => Prom
   restore: ["load what dump wrote", async () => (await import("./commands/restore.ts")).restore],
   latest: ["print latest prices", async () => (await import("./commands/latest.ts")).latest],
   jobs: ["show and prune the ledger of runs", async () => (await import("./commands/jobs.ts")).jobs],
+  drift: ["compare the contracts with the schema registry's", async () => (await import("./commands/drift.ts")).drift],
+  registry: [
+    "run a schema registry, publish to it and fetch from it",
+    async () => (await import("./commands/registry.ts")).registry,
+  ],
+  pulse: ["watch the event bus", async () => (await import("./commands/pulse.ts")).pulse],
   ping: ["ask whether the database answers", async () => (await import("./commands/ping.ts")).ping],
   health: ["ask the running service how it is", async () => (await import("./commands/health.ts")).health],
   "schema-version": [

@@ -5,7 +5,7 @@
  */
 import { StoreError } from "../errors/store-error.ts";
 import type { ConsumeOptions, Delivery, EventBus } from "./event-bus.ts";
-import { openEventBus } from "./open-event-bus.ts";
+import { consumeFromRedis } from "./open-event-bus.ts";
 import {
   DEFAULT_NAMESPACE,
   type PulsePayloads,
@@ -63,8 +63,7 @@ export async function createPulseSubscriber<Stream extends PulseStream>(
     throw new StoreError("usage", "createPulseSubscriber needs redisUrl, or a bus of this process.");
   }
   const read = await eventReader(stream);
-  const own = bus === undefined ? await openEventBus({ backend: "redis", redisUrl: redisUrl!, log: QUIET }) : undefined;
-  const consumption = (bus ?? own!).consume({
+  const consume: ConsumeOptions = {
     ...rest,
     ...(onError && { onError }),
     stream: streamName(namespace, stream),
@@ -73,14 +72,9 @@ export async function createPulseSubscriber<Stream extends PulseStream>(
       if (event instanceof StoreError) onError?.(event);
       else if (event !== undefined) await onEvent(event);
     },
-  });
-  return {
-    ready: consumption.ready,
-    close: async () => {
-      await consumption.close();
-      await own?.close();
-    },
   };
+  const consumption = bus?.consume(consume) ?? (await consumeFromRedis({ redisUrl: redisUrl!, log: QUIET }, consume));
+  return { ready: consumption.ready, close: () => consumption.close() };
 }
 
 type Read<Stream extends PulseStream> = (delivery: Delivery) => PulseEvent<Stream> | StoreError | undefined;

@@ -101,11 +101,11 @@ export async function keepConnected(redis: Library, options: KeepConnectedOption
 }
 
 async function connectOnce(
-  { createClient, ErrorReply }: Library,
+  redis: Library,
   { url, name, signal, work }: KeepConnectedOptions,
   onReady: () => void,
 ): Promise<void> {
-  const client = createClient({
+  const client = redis.createClient({
     url,
     name,
     RESP: 2,
@@ -122,7 +122,7 @@ async function connectOnce(
     signal: AbortSignal.any([signal, lost.signal]),
     send: (command) =>
       client.sendCommand(command).catch((error: Error) => {
-        throw error instanceof ErrorReply ? new RedisReplyError(error) : error;
+        throw error instanceof redis.ErrorReply ? new RedisReplyError(error) : error;
       }),
   };
   const onAbort = (): void => close(client);

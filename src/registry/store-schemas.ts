@@ -12,13 +12,3 @@ export function storeSchemas(): Readonly<Record<string, JsonSchema>> {
   const datasets = DATASET_NAMES.map((name) => [`store.${name}`, datasetJsonSchema(datasetNamed(name))]);
   return { ...contractJsonSchemas(), ...(Object.fromEntries(datasets) as Record<string, JsonSchema>) };
 }
-
-/** The text of a schema's file. */
-export function schemaFileText(schema: JsonSchema): string {
-  return `${JSON.stringify(schema, undefined, 2)}\n`;
-}
-
-/** The name of a schema's file in its track's folder. */
-export function schemaFileName(name: string): string {
-  return `${name}.schema.json`;
-}

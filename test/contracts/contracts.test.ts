@@ -9,7 +9,8 @@ import { healthStatus } from "../../src/contracts/health-status.ts";
 import { schemaDrift } from "../../src/contracts/schema-drift.ts";
 import { RowBatch } from "../../src/datasets/derive/row-batch.ts";
 import { type DatasetName, datasetNamed } from "../../src/datasets/registry.ts";
-import { schemaFileName, schemaFileText, storeSchemas } from "../../src/registry/store-schemas.ts";
+import { schemaFileName, schemaFileText } from "../../src/registry/schema-files.ts";
+import { storeSchemas } from "../../src/registry/store-schemas.ts";
 
 interface Examples {
   readonly schema: string;
