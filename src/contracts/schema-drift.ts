@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 
-export const SCHEMA_CHANGES = ["breaking", "compatible", "documentation"] as const;
+const SCHEMA_CHANGES = ["breaking", "compatible", "documentation"] as const;
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 

@@ -15,7 +15,7 @@ import { compareSchemas, type SchemaComparison } from "./compare-schemas.ts";
 import type { LocalSchema } from "./local-schemas.ts";
 import type { SchemaRegistry } from "./schema-registry.ts";
 
-export const REPO = "market-data-store";
+const REPO = "market-data-store";
 /** After a comparison that could not be finished; doubles up to the longest, and is never longer than the interval. */
 const FIRST_RETRY_MS = 1_000;
 const LONGEST_RETRY_MS = 30_000;
@@ -39,7 +39,12 @@ interface DriftReporterOptions {
   /** Told of each difference that is new to all services. */
   readonly onDrift: (drift: SchemaDrift) => void;
   readonly log: Pick<Logger, "info" | "warn" | "debug">;
+  /** Waits between comparisons; given by tests. */
+  readonly wait?: (ms: number, signal: AbortSignal) => Promise<unknown>;
 }
+
+const waitOnTheClock = (ms: number, signal: AbortSignal): Promise<unknown> =>
+  sleep(ms, undefined, { signal }).catch(() => undefined);
 
 interface DriftHealth {
   readonly state: HealthState;
@@ -95,14 +100,14 @@ export class DriftReporter {
   }
 
   async #run(): Promise<void> {
-    const { intervalMs } = this.#options;
+    const { intervalMs, wait = waitOnTheClock } = this.#options;
     const { signal } = this.#ending;
     for (let failures = 0; !signal.aborted; ) {
       const isDone = await this.#compare();
       failures = isDone ? 0 : failures + 1;
       const retryMs = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(failures - 1, 10));
       const pauseMs = isDone ? intervalMs : Math.min(intervalMs, retryMs);
-      await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
+      await wait(pauseMs, signal);
     }
   }
 

@@ -10,7 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
-export const INSTALL_REDIS = "apt-get install redis-server";
+const INSTALL_REDIS = "apt-get install redis-server";
 const READY_DEADLINE_MS = 10_000;
 const POLL_MS = 20;
 
@@ -30,7 +30,7 @@ export interface RedisServer {
 }
 
 /** Where it is installed; undefined when it is not. */
-export async function findRedisServer(): Promise<string | undefined> {
+async function findRedisServer(): Promise<string | undefined> {
   for (const folder of [...(process.env["PATH"] ?? "").split(":"), "/usr/bin", "/usr/local/bin"]) {
     const file = join(folder, "redis-server");
     const found = await access(file, constants.X_OK).then(
