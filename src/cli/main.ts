@@ -17,6 +17,10 @@ const VERBS: Readonly<Record<string, readonly [summary: string, load: () => Prom
     "create, list and rename tenants, bind logins to them, make ingest tokens",
     async () => (await import("./commands/tenant.ts")).tenant,
   ],
+  policies: [
+    "show and set what is kept, and for how long",
+    async () => (await import("./commands/policies.ts")).policies,
+  ],
   ingest: ["load files", async () => (await import("./commands/ingest.ts")).ingest],
   query: ["print the rows of a window", async () => (await import("./commands/query.ts")).query],
   write: ["write one row", async () => (await import("./commands/write.ts")).write],

@@ -8,7 +8,7 @@ export const schemaVersion = z
     applied_at: z.string().nullable().describe("When it was applied, ISO 8601, UTC."),
     pending: z.number().int().nonnegative().describe("Migrations of the service's version that are not applied."),
     checksum_ok: z.boolean().describe("False when an applied migration was altered, or is none of this version's."),
-    engine: z.string(),
+    engine: z.string().nullable().describe("Null until a migration has recorded one."),
     engine_version: z.string(),
   })
   .meta({ title: "store.SchemaVersion" });

@@ -84,6 +84,11 @@ export const ERROR_CODES = {
   job_not_found: fact(404),
   job_finished: fact(409),
   job_not_failed: fact(409),
+  job_cancelled: fact(409),
+  job_superseded: fact(409),
+  job_lost: fact(500, true),
+  job_queue_full: fact(429, true),
+  job_queue_unavailable: fact(503, true),
   jobs_unavailable: fact(503, true),
 
   // Event bus
@@ -98,6 +103,15 @@ export const ERROR_CODES = {
   schema_not_found: fact(404),
   schema_invalid: fact(422),
   schema_incompatible: fact(409),
+
+  // Backfills
+  backfill_refused: fact(403),
+  backfill_incomplete: fact(422),
+  source_unavailable: fact(503, true),
+
+  // Deleting tenants
+  tenant_protected: fact(409),
+  tenant_in_use: fact(503, true),
 
   // Database
   database_unavailable: fact(503, true),
@@ -118,6 +132,10 @@ export const ERROR_CODES = {
   migration_failed: fact(500),
   migration_pending: fact(503, true),
   role_missing: fact(500),
+
+  // Engine and policies
+  engine_refused: fact(500),
+  policy_refused: fact(422),
 
   // Embedded database
   embedded_missing: fact(500),

@@ -23,7 +23,21 @@ export const VIEWS: Readonly<Record<string, readonly Role[]>> = {
   latest_prices: READERS,
   data_freshness: READERS,
   job_runs_summary: ADMINS,
+  job_queue_health: ADMINS,
 };
+
+const JOB_FUNCTIONS = [
+  "begin_job_attempt",
+  "save_job_progress",
+  "save_job_checkpoint",
+  "end_job_attempt",
+  "read_jobs",
+  "ready_jobs",
+  "count_waiting_jobs",
+  "abandoned_job_runs",
+  "prune_job_progress",
+  "read_job_queue_health",
+];
 
 const perDataset = (name: (dataset: string) => string, roles: readonly Role[]): Record<string, readonly Role[]> =>
   Object.fromEntries(DATASETS.map((dataset) => [name(dataset), roles]));
@@ -49,6 +63,7 @@ export const FUNCTIONS: Readonly<Record<string, readonly Role[]>> = {
   "mds.bind_login": ADMINS,
   "mds.unbind_login": ADMINS,
   "mds.list_bound_logins": ADMINS,
+  ...Object.fromEntries(JOB_FUNCTIONS.map((name) => [`mds.${name}`, ADMINS])),
   "mds.create_ingest_token": ADMINS,
   "mds.list_ingest_tokens": ADMINS,
   "mds.revoke_ingest_token": ADMINS,
@@ -80,4 +95,12 @@ export const FUNCTIONS: Readonly<Record<string, readonly Role[]>> = {
   "store.require_run_scope": [],
   "store.advance_run": [],
   "store.prune_before": [],
+  "mds.engine": LEDGER_READERS,
+  "mds.read_policies": ADMINS,
+  "mds.set_policy": ADMINS,
+  "store.duration_text": [],
+  "store.all_partitions": [],
+  "store.make_partitions": [],
+  "store.kept_since": [],
+  "store.require_attempt": [],
 };

@@ -49,6 +49,7 @@ async function serveGiven(output: Output, config: LoadedConfig, log: Logger, url
   const database = new StoreDatabase({
     url,
     ...(adminUrl !== undefined && { adminUrl }),
+    engine: config.values.engine,
     maxConnections: config.values.databasePoolSize,
     onIdleError: (error) => log.warn({ reason: error.message }, "An idle connection broke."),
   });
@@ -72,6 +73,7 @@ async function serveEmbedded(output: Output, config: LoadedConfig, log: Logger):
   let lost: { readonly error: unknown } | undefined;
   const database = EmbeddedServiceDatabase.start({
     dataDir,
+    engine: config.values.engine,
     maxConnections: config.values.databasePoolSize,
     log,
     onLost: (error) => {
