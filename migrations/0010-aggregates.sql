@@ -170,13 +170,13 @@ create function mds.mark_aggregates(
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   unknown text := (
-    select t from unnest(only_timeframes) t where t not in (select a.timeframe from store.bars_aggregates() a) limit 1
+    select t from unnest(only_timeframes) t where t not in (select l.timeframe from store.bars_levels() l) limit 1
   );
 begin
   if dataset is distinct from 'bars' then
     raise exception 'Dataset "%" has no aggregates; bars have.', dataset using errcode = '22023';
   elsif unknown is not null then
-    raise exception 'There is no aggregate "%"; there are 5m, 15m, 1h and 1d.', unknown using errcode = '22023';
+    raise exception 'There is no aggregate "%", or it is switched off.', unknown using errcode = '22023';
   end if;
   return store.mark_bars_partition(
     (select array_agg(a.aggregate) from store.bars_aggregates() a where a.timeframe = any (only_timeframes)),
@@ -371,6 +371,7 @@ begin
       cross join lateral (
         select t.* from store.%2$I t
         where t.series_id = r.series_id and t.ts >= r.range_start and t.ts < r.range_end and t.ts >= $4 and t.ts < $5
+        offset 0 -- Range by range: a join would read the buckets of all series.
       ) t
     ),
     changed as materialized (
@@ -484,6 +485,20 @@ begin
     small := null;
   end if;
 
+  -- Marks of many batches lie side by side: they become one range of each series.
+  small := array(
+    select row(null, array[u.series_id], lower(u.span), upper(u.span) - interval '1 microsecond', u.aggregates)::store.bars_dirty
+    from (
+      select s.series_id, m.aggregates, unnest(range_agg(tstzrange(
+          date_bin('5 minutes', greatest(m.min_ts, (kept ->> 'bars')::timestamptz), '2000-01-01Z'),
+          date_bin('5 minutes', m.max_ts, '2000-01-01Z') + interval '5 minutes'
+        ))) as span
+      from unnest(small) m cross join unnest(m.series_ids) as s (series_id)
+      where m.max_ts >= (kept ->> 'bars')::timestamptz
+      group by s.series_id, m.aggregates
+    ) u
+  );
+
   for level in select l.* from store.bars_levels() l loop
     oldest := greatest((kept ->> level.aggregate)::timestamptz, (kept ->> source)::timestamptz);
     select array_agg(r.series_id), array_agg(r.range_start), array_agg(r.range_end) into ids, starts, ends
@@ -491,13 +506,12 @@ begin
       select u.series_id, greatest(lower(u.span), date_bin(level.width, oldest - interval '1 microsecond', '2000-01-01Z') + level.width) as range_start,
         upper(u.span) as range_end
       from (
-        select s.series_id, unnest(range_agg(tstzrange(
-            date_bin(level.width, greatest(m.min_ts, (kept ->> 'bars')::timestamptz), '2000-01-01Z'),
-            date_bin(level.width, m.max_ts, '2000-01-01Z') + level.width
+        select m.series_ids[1] as series_id, unnest(range_agg(tstzrange(
+            date_bin(level.width, m.min_ts, '2000-01-01Z'), date_bin(level.width, m.max_ts, '2000-01-01Z') + level.width
           ))) as span
-        from unnest(small) m cross join unnest(m.series_ids) as s (series_id)
-        where m.max_ts >= (kept ->> 'bars')::timestamptz and (m.aggregates is null or level.aggregate = any (m.aggregates))
-        group by s.series_id
+        from unnest(small) m
+        where m.aggregates is null or level.aggregate = any (m.aggregates)
+        group by m.series_ids[1]
       ) u
     ) r
     where r.range_start < r.range_end;

@@ -5,6 +5,7 @@ import { configurationDoc, envExample } from "../src/config/describe.ts";
 import { withNamedFormats } from "../src/files/formats/formats-doc.ts";
 import { schemaFileName, schemaFileText } from "../src/registry/schema-files.ts";
 import { storeSchemas } from "../src/registry/store-schemas.ts";
+import { withEndpoints } from "../src/service/endpoints-doc.ts";
 
 const root = new URL("../", import.meta.url);
 mkdirSync(new URL("docs/", root), { recursive: true });
@@ -23,3 +24,5 @@ for (const stale of readdirSync(track).filter((file) => !(file.replace(/\.schema
 for (const [name, schema] of Object.entries(schemas)) {
   writeFileSync(new URL(schemaFileName(name), track), schemaFileText(schema));
 }
+const http = new URL("docs/http.md", root);
+writeFileSync(http, withEndpoints(readFileSync(http, "utf8")));

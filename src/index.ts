@@ -32,7 +32,7 @@ export type {
 export type { EventEnvelope } from "./contracts/event-envelope.ts";
 export type { FeedbackEvent, FeedbackLevel } from "./contracts/feedback-event.ts";
 export type { HealthComponent, HealthState, HealthStatus } from "./contracts/health-status.ts";
-export type { AcceptedJob, Job, JobState } from "./contracts/job.ts";
+export type { AcceptedJob, Job, JobProgress, JobState } from "./contracts/job.ts";
 export type { SchemaDrift } from "./contracts/schema-drift.ts";
 export type { SchemaVersion } from "./contracts/schema-version.ts";
 export type { CreatedIngestTokenRecord, IngestTokenRecord, TenantRecord } from "./control/access.ts";
@@ -45,7 +45,7 @@ export {
   type JobCallOptions,
   type WaitOptions,
 } from "./control/control-client.ts";
-export type { AcceptedJobs } from "./control/requests.ts";
+export type { AcceptedJobs, PolicyChangeRecord, PolicyRecord } from "./control/requests.ts";
 export { type Bar, type BarInput, bars } from "./datasets/bars.ts";
 export type { DatasetShape, InputRow, JsonObject, StoredRow, TimeInput } from "./datasets/dataset.ts";
 export { datasetJsonSchema } from "./datasets/derive/json-schema.ts";
@@ -66,3 +66,8 @@ export {
   type PulseSubscriber,
   type PulseSubscriberOptions,
 } from "./feedback/pulse-subscriber.ts";
+export { type CreateJobRunnerOptions, createJobRunner } from "./jobs/create-job-runner.ts";
+export { defineJob, type JobContext, type JobDefinition } from "./jobs/define-job.ts";
+export type { EnqueueOptions, JobFilter, JobQueue } from "./jobs/job-queue.ts";
+export type { JobRunner } from "./jobs/runner.ts";
+export type { Logger } from "./telemetry/logger.ts";

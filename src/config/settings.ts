@@ -6,48 +6,9 @@
  */
 import { delimiter, isAbsolute } from "node:path";
 import { readDatabaseUrl } from "./database-url.ts";
-
-/** One setting. `Value` is what the program gets. */
-export interface Setting<Value = unknown> {
-  /** Name in the environment and in `.env`. */
-  readonly name: string;
-  /** From the trimmed, non-empty text to the value; undefined when it is not allowed. */
-  readonly read: (text: string) => Value | undefined;
-  readonly default: Value;
-  /** What the default means, where the value alone does not say it. */
-  readonly defaultText?: string;
-  /** A secret is never shown; of a URL only its password is hidden. */
-  readonly secret: boolean;
-  /** What is allowed, as the end of the sentence "Allowed: …". */
-  readonly allowed: string;
-  readonly meaning: string;
-}
-
-const setting = <Value>(facts: Omit<Setting<Value>, "secret"> & { secret?: boolean }): Setting<Value> => ({
-  secret: false,
-  ...facts,
-});
-
-const textLike =
-  (pattern: RegExp) =>
-  (text: string): string | undefined =>
-    pattern.test(text) ? text : undefined;
-
-const wholeNumber =
-  (min: number, max: number) =>
-  (text: string): number | undefined => {
-    const number = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-    return number >= min && number <= max ? number : undefined;
-  };
-
-const TRUE = ["true", "1", "yes", "on"];
-const FALSE = ["false", "0", "no", "off"];
-
-function readBoolean(text: string): boolean | undefined {
-  const word = text.toLowerCase();
-  if (TRUE.includes(word)) return true;
-  return FALSE.includes(word) ? false : undefined;
-}
+import { INGEST_SETTINGS } from "./ingest-settings.ts";
+import { PLATFORM_SETTINGS } from "./platform-settings.ts";
+import { BOOLEAN_ALLOWED, readBoolean, type Setting, setting, textLike, wholeNumber } from "./setting.ts";
 
 const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 type LogLevel = (typeof LOG_LEVELS)[number];
@@ -61,23 +22,6 @@ function readLogLevel(text: string): LogLevel | undefined {
   const word = text.toLowerCase();
   return LOG_LEVEL_ALIASES.get(word) ?? LOG_LEVELS.find((level) => level === word);
 }
-
-const EVENT_BUSES = ["inmem", "redis"] as const;
-type EventBusBackend = (typeof EVENT_BUSES)[number];
-
-function readRedisUrl(text: string): string | undefined {
-  return ["redis:", "rediss:"].includes(URL.parse(text)?.protocol ?? "") ? text : undefined;
-}
-
-/** Without a login: requests cannot carry one in their address. */
-function readHttpUrl(text: string): string | undefined {
-  const url = URL.parse(text);
-  return url !== null && ["http:", "https:"].includes(url.protocol) && url.username === "" ? text : undefined;
-}
-
-/** As in names of schemas: v1, v2. */
-const readTrack = textLike(/^v[1-9]\d{0,2}$/);
-const BOOLEAN_ALLOWED = `${TRUE.join(", ")} or ${FALSE.join(", ")}, in any case`;
 
 const ENGINES = ["plain", "timescale"] as const;
 type Engine = (typeof ENGINES)[number];
@@ -138,7 +82,8 @@ const SETTINGS = {
     defaultText: "DATABASE_URL",
     secret: true,
     allowed: DATABASE_URL_ALLOWED,
-    meaning: "The login for migrations. A direct connection, not one through a transaction pooler.",
+    meaning:
+      "The login for migrations and jobs, a member of mds_owner. A direct connection, not one through a transaction pooler.",
   }),
   databasePoolSize: setting({
     name: "MDS_DATABASE_POOL_SIZE",
@@ -184,6 +129,30 @@ const SETTINGS = {
     allowed: "a folder, absolute or relative to the working directory",
     meaning: "Where the embedded database and other data of this machine are kept.",
   }),
+  spoolDir: setting({
+    name: "MDS_SPOOL_DIR",
+    read: textLike(/^[^\0]+$/),
+    default: undefined as string | undefined,
+    defaultText: "spool in MDS_DATA_DIR",
+    allowed: "a folder, absolute or relative to the working directory",
+    meaning: "Where accepted rows wait for the database. One process at a time; a disk of its own is best.",
+  }),
+  spoolMaxBytes: setting({
+    name: "MDS_SPOOL_MAX_BYTES",
+    read: wholeNumber(1_048_576, 1_125_899_906_842_624),
+    // An hour of 4,000 rows a second, at 270 bytes a row.
+    default: 4_294_967_296,
+    allowed: "a whole number from 1048576 to 1125899906842624 (bytes)",
+    meaning: "How much of the disk accepted rows may take while they wait. When it is full, producers wait.",
+  }),
+  deadLetterDir: setting({
+    name: "MDS_DLQ_DIR",
+    read: textLike(/^[^\0]+$/),
+    default: undefined as string | undefined,
+    defaultText: "dead-letters in MDS_DATA_DIR",
+    allowed: "a folder, absolute or relative to the working directory",
+    meaning: "Where rows are kept that cannot be stored.",
+  }),
   tenant: setting({
     name: "MDS_TENANT_ID",
     read: textLike(/^\S+$/),
@@ -206,80 +175,19 @@ const SETTINGS = {
     allowed: BOOLEAN_ALLOWED,
     meaning: "Whether the service migrates the database when it starts.",
   }),
+  jobsEnabled: setting({
+    name: "MDS_JOBS_ENABLED",
+    read: readBoolean,
+    default: true,
+    allowed: BOOLEAN_ALLOWED,
+    meaning: "Whether the service runs jobs. With false it only accepts them, for others that do.",
+  }),
   shutdownTimeoutMs: setting({
     name: "MDS_SHUTDOWN_TIMEOUT_MS",
     read: wholeNumber(100, 600_000),
     default: 10_000,
     allowed: "a whole number from 100 to 600000 (milliseconds)",
     meaning: "How long the service may take to stop.",
-  }),
-  pulseEnabled: setting({
-    name: "PULSE_ENABLED",
-    read: readBoolean,
-    default: true,
-    allowed: BOOLEAN_ALLOWED,
-    meaning: "Whether feedback and drift are published on the event bus.",
-  }),
-  eventBusBackend: setting({
-    name: "EVENT_BUS_BACKEND",
-    read: (text) => EVENT_BUSES.find((backend) => backend === text.toLowerCase()),
-    default: "inmem" as EventBusBackend,
-    allowed: `one of ${EVENT_BUSES.join(", ")}, in any case`,
-    meaning: "Where the event bus is: within the process, or on Redis, where others can listen.",
-  }),
-  redisUrl: setting({
-    name: "REDIS_URL",
-    read: readRedisUrl,
-    default: "redis://localhost:6379/0",
-    secret: true,
-    allowed: "redis://login:password@host:6379/0 (or rediss:// for TLS), special characters percent-encoded",
-    meaning: "The Redis of the event bus; used when EVENT_BUS_BACKEND is redis.",
-  }),
-  pulseNamespace: setting({
-    name: "MD_NAMESPACE",
-    read: textLike(/^[\w-]{1,63}$/),
-    default: "mdp",
-    allowed: "1 to 63 letters, digits, - and _",
-    meaning: "Begins the names of the streams on the event bus.",
-  }),
-  schemaTrack: setting({
-    name: "SCHEMA_TRACK",
-    read: readTrack,
-    default: "v1",
-    allowed: "a track such as v1 or v2",
-    meaning: "The track of the contracts that events name.",
-  }),
-  registryUrl: setting({
-    name: "REGISTRY_URL",
-    read: readHttpUrl,
-    default: undefined as string | undefined,
-    defaultText: "none, and contracts are not compared",
-    allowed: "an http or https URL without a login, such as http://registry:8080",
-    meaning: "The schema registry with which the store's contracts are compared.",
-  }),
-  registryTrack: setting({
-    name: "REGISTRY_TRACK",
-    read: readTrack,
-    default: undefined as string | undefined,
-    defaultText: "SCHEMA_TRACK",
-    allowed: "a track such as v1 or v2",
-    meaning: "The registry's track to compare with and to publish to.",
-  }),
-  registryToken: setting({
-    name: "REGISTRY_TOKEN",
-    read: textLike(/^[!-~]{16,512}$/),
-    default: undefined as string | undefined,
-    defaultText: "none; the registry is read-only",
-    secret: true,
-    allowed: "16 to 512 visible ASCII characters, best random ones",
-    meaning: "The bearer token for publishing schemas, for the registry and for who publishes.",
-  }),
-  driftIntervalMs: setting({
-    name: "MDS_DRIFT_INTERVAL_MS",
-    read: wholeNumber(1_000, 86_400_000),
-    default: 900_000,
-    allowed: "a whole number from 1000 to 86400000 (milliseconds)",
-    meaning: "From one comparison of the contracts with the registry's to the next.",
   }),
   backfillDirs: setting({
     name: "MDS_BACKFILL_DIRS",
@@ -297,6 +205,8 @@ const SETTINGS = {
     allowed: "hosts, as host or host:port, with commas between them; without a port it is the usual one",
     meaning: `The hosts from which backfill jobs may fetch files. Bearer tokens are settings ${BACKFILL_CREDENTIAL_PREFIX}NAME, which jobs name.`,
   }),
+  ...INGEST_SETTINGS,
+  ...PLATFORM_SETTINGS,
 } as const satisfies Record<string, Setting<never> | Setting>;
 
 /** Key under which the program reads a setting. */

@@ -13,7 +13,8 @@ import type { Endpoint } from "./endpoint.ts";
 import { ENDPOINTS } from "./endpoints.ts";
 import { callEndpoint, type EndpointCall, pause, type Transport } from "./http-transport.ts";
 import type * as inputs from "./job-inputs.ts";
-import type { AcceptedJobs } from "./requests.ts";
+import type { policiesInput } from "./policies.ts";
+import type { AcceptedJobs, PolicyChangeRecord, PolicyRecord } from "./requests.ts";
 
 /** Longer than the service takes for any answer (12 s), so that its own error arrives. */
 const DEFAULT_TIMEOUT_MS = 15_000;
@@ -98,6 +99,13 @@ export interface ControlClient {
    */
   waitForJob(id: string, options?: WaitOptions): Promise<Job>;
 
+  policies(options?: ControlCallOptions): Promise<PolicyRecord[]>;
+  /** What changed, or with `dryRun` would change; an omitted dataset or field stays as it is. */
+  applyPolicies(
+    wanted: z.input<typeof policiesInput>,
+    options?: ControlCallOptions & { readonly dryRun?: boolean },
+  ): Promise<PolicyChangeRecord[]>;
+
   tenants(options?: ControlCallOptions): Promise<TenantRecord[]>;
   createTenant(
     tenant: { readonly slug: string; readonly name?: string },
@@ -142,6 +150,9 @@ export function createControlClient(options: ControlClientOptions): ControlClien
     cancelJob: (id, { signal } = {}) => call(ENDPOINTS.cancelJob, { params: { id }, signal }),
     retryJob: (id, { signal } = {}) => call(ENDPOINTS.retryJob, { params: { id }, signal }),
     waitForJob: (id, waitOptions) => waitForEnd(() => job(id, waitOptions), id, waitOptions),
+    policies: async ({ signal } = {}) => (await call(ENDPOINTS.listPolicies, { signal })).policies,
+    applyPolicies: async (body, { signal, dryRun = false } = {}) =>
+      (await call(ENDPOINTS.applyPolicies, { query: { dry_run: String(dryRun) }, body, signal })).changes,
     tenants: async ({ signal } = {}) => (await call(ENDPOINTS.listTenants, { signal })).tenants,
     createTenant: (body, { signal } = {}) => call(ENDPOINTS.createTenant, { body, signal }),
     renameTenant: (tenant, body, { signal } = {}) => call(ENDPOINTS.changeTenant, { params: { tenant }, body, signal }),

@@ -47,8 +47,8 @@ export async function callEndpoint<const E extends Endpoint>(
       return await attemptCall(transport, endpoint, call);
     } catch (error) {
       const isLast = !mayRepeat || attempt === MAX_ATTEMPTS;
-      if (isLast || !(error instanceof StoreError && error.retryable && error.code !== "too_many_attempts"))
-        throw error;
+      // Who asks too much is to ask less.
+      if (isLast || !(error instanceof StoreError && error.retryable && error.status !== 429)) throw error;
       await pause(FIRST_WAIT_MS * 4 ** (attempt - 1) * (0.5 + Math.random() / 2), call.signal);
     }
   }

@@ -32,7 +32,7 @@ const drift = {
 function pulse() {
   const bus = new MemoryBus();
   const metrics = new StoreMetrics();
-  const pulseMetrics = new PulseMetrics(metrics.registers);
+  const pulseMetrics = new PulseMetrics(metrics.registry);
   const publisher = new PulsePublisher({ bus, namespace: "mdp", track: "v1", metrics: pulseMetrics });
   return { bus, metrics, publisher };
 }
@@ -78,7 +78,7 @@ describe("PulsePublisher", () => {
     await bus.close();
     publisher.deliver(feedback);
     await vi.waitFor(async () => {
-      const text = await new Promise<string>((resolve) => resolve(metrics.registers[0]!.metrics()));
+      const text = await new Promise<string>((resolve) => resolve(metrics.registry.metrics()));
       const stream = 'stream="mdp.telemetry.feedback",track="v1"';
       expect(text).toContain(`pulse_publish_total{${stream},outcome="success"} 1`);
       expect(text).toContain(`pulse_publish_total{${stream},outcome="dropped"} 1`);

@@ -72,7 +72,7 @@ function start(intervalMs = 60_000) {
     registry: peers.registry,
     schemas: [{ name: NAME, content: local, sha256: schemaSha256(local), compatibility: "full" }],
     ...{ track: "v1", version: "0.5.0", intervalMs, ledger: peers.ledger },
-    metrics: new DriftMetrics(metrics.registers),
+    metrics: new DriftMetrics(metrics.registry),
     onDrift: (drift) => void told.push(drift),
     wait: (ms, signal) =>
       new Promise<void>((resolve) => {
@@ -83,7 +83,7 @@ function start(intervalMs = 60_000) {
   });
   reporters.push(reporter);
   reporter.start();
-  return { reporter, told, lines, metric: async () => (await metrics.registers[0]!.metrics()).split("\n") };
+  return { reporter, told, lines, metric: async () => (await metrics.registry.metrics()).split("\n") };
 }
 
 const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);

@@ -74,7 +74,7 @@ async function openPulse(config: PlatformConfig, { log, metrics }: PlatformOptio
     bus,
     namespace: pulseNamespace,
     track: schemaTrack,
-    metrics: new PulseMetrics(metrics.registers),
+    metrics: new PulseMetrics(metrics.registry),
   });
   return { bus, publisher };
 }
@@ -97,7 +97,7 @@ async function openDrift(
     track: registryTrack ?? schemaTrack,
     version: packageVersion(),
     intervalMs: driftIntervalMs,
-    metrics: new DriftMetrics(metrics.registers),
+    metrics: new DriftMetrics(metrics.registry),
     ledger: ledgerOf(database),
     onDrift: (drift) => publisher?.publishDrift(drift),
     log,

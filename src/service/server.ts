@@ -9,7 +9,6 @@ import type { FastifyInstance } from "fastify";
 import type { Config } from "../config/settings.ts";
 import { packageVersion } from "../config/version.ts";
 import { StoreError } from "../errors/store-error.ts";
-import type { JobQueue } from "../jobs/job-queue.ts";
 import { withDeadline } from "../resilience/with-deadline.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { StoreMetrics } from "../telemetry/metrics.ts";
@@ -18,6 +17,7 @@ import { HealthMonitor, type HealthSnapshot } from "./health-monitor.ts";
 import { databaseProbe, migrationsProbe, prometheusProbe } from "./health-probes.ts";
 import { openPlatform, type Platform, type PlatformConfig } from "./platform.ts";
 import type { ServiceDatabase } from "./service-database.ts";
+import { jobsProbe, type ServiceJobs, startJobs } from "./start-jobs.ts";
 import { type MigrationProgress, startMigration } from "./start-migration.ts";
 
 /** The part of the time for stopping that requests may take; the rest is for closing the database. */
@@ -33,8 +33,8 @@ export interface ServiceOptions {
   readonly database: ServiceDatabase;
   /** Bearer token of the admin routes, which are off without one. */
   readonly adminToken?: string | undefined;
-  /** What the admin routes make jobs with. */
-  readonly jobs?: JobQueue | undefined;
+  /** The job runner, which the service starts and stops; the admin routes make jobs with it. */
+  readonly jobs?: ServiceJobs | undefined;
   /** Event bus and schema registry; without it the service has neither. */
   readonly platform?: PlatformConfig | undefined;
   readonly log: Logger;
@@ -107,6 +107,7 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
       databaseProbe(database),
       migrationsProbe(database, () => progress),
       prometheusProbe(metrics),
+      ...(jobs === undefined ? [] : [jobsProbe(jobs)]),
       ...platform.probes,
     ],
     onChange: (snapshot) => {
@@ -129,13 +130,17 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
   const migrated = config.migrateOnStart
     ? startMigration({ database, log, signal: ending.signal, onProgress, onApplied })
     : Promise.resolve();
+  const started = jobs === undefined ? migrated : migrated.then(() => startJobs(jobs, log, ending.signal));
   health.start();
   platform.start();
 
   let stopped: Promise<void> | undefined;
   const stop = (): Promise<void> => {
     ending.abort();
-    stopped ??= stopParts({ app, health, migrated, platform, database, log, timeoutMs: config.shutdownTimeoutMs });
+    stopped ??= stopParts({
+      ...{ app, health, started, platform, database, jobs, log },
+      timeoutMs: config.shutdownTimeoutMs,
+    });
     return stopped;
   };
   return { url, stop };
@@ -182,21 +187,24 @@ function logChange(log: Logger, { status, ready }: HealthSnapshot): void {
 interface Parts {
   readonly app: FastifyInstance;
   readonly health: HealthMonitor;
-  readonly migrated: Promise<void>;
+  /** The migration, and then the start of the job runner. */
+  readonly started: Promise<void>;
   readonly platform: Platform;
   readonly database: ServiceDatabase;
+  readonly jobs: ServiceJobs | undefined;
   readonly log: Logger;
   readonly timeoutMs: number;
 }
 
-async function stopParts({ app, health, migrated, platform, database, log, timeoutMs }: Parts): Promise<void> {
+async function stopParts({ app, health, started, platform, database, jobs, log, timeoutMs }: Parts): Promise<void> {
   const startedAt = performance.now();
   const requestsMs = timeoutMs * REQUESTS_SHARE;
   health.beginStopping();
   await Promise.all([
     finishRequests(app, requestsMs, log),
     inTime("The health check", health.stop(), requestsMs, log),
-    inTime("The migration", migrated, requestsMs, log),
+    inTime("The start", started, requestsMs, log),
+    ...(jobs === undefined ? [] : [inTime("The job runner", jobs.stop({ timeoutMs: requestsMs }), requestsMs, log)]),
   ]);
   // After the requests: they may have something to tell.
   const rest = (): number => Math.max(0, timeoutMs - (performance.now() - startedAt));

@@ -12,7 +12,8 @@ export class DriftMetrics {
   readonly #lastRun: Gauge;
   readonly #errors: Counter;
 
-  constructor(registers: Registry[]) {
+  constructor(registry: Registry) {
+    const registers = [registry];
     this.#found = new Counter({
       name: "schema_drift_total",
       help: "Differences between a contract and the registry's that this process has found, each counted once.",

@@ -101,9 +101,9 @@ export class StoreMetrics {
     });
   }
 
-  /** For the metrics of a part that the process may do without. */
-  get registers(): Registry[] {
-    return [this.#registry];
+  /** Where further families of the same process are added. */
+  get registry(): Registry {
+    return this.#registry;
   }
 
   /** Adds the metrics of the process, its memory and its event loop. Once, in a process that is scraped. */

@@ -8,7 +8,8 @@ export class PulseMetrics {
   readonly #published: Counter<"stream" | "track" | "outcome">;
   readonly #latency: Histogram<"stream" | "track">;
 
-  constructor(registers: Registry[]) {
+  constructor(registry: Registry) {
+    const registers = [registry];
     this.#published = new Counter({
       name: "pulse_publish_total",
       help: "Events given to the event bus, by what became of them: success, failure or dropped.",

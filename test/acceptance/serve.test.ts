@@ -5,7 +5,7 @@ import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { processStart } from "../../src/database/embedded/processes.ts";
+import { processStart } from "../../src/resilience/process-start.ts";
 import { barFile } from "../support/bar-lines.ts";
 import {
   type CommandOptions,
@@ -71,8 +71,9 @@ describe("on a database that is given", () => {
   });
 
   it("becomes ready, tells people where everything is, and stops with 0", async () => {
-    const service = startService({ DATABASE_URL: database.url });
+    const service = startService({ DATABASE_URL: database.url, ADMIN_DATABASE_URL: database.adminUrl });
     const url = await readyUrl(service);
+    await until(() => expect(service.output.stdout).toContain("The store is healthy and ready."));
     const lines = service.output.stderr.split("\n");
     expect(lines[0]).toMatch(/^The store is ready at http:\/\/127\.0\.0\.1:\d+ \([\d.]+ s after its start\)\.$/);
     expect(lines[2]).toMatch(new RegExp(`^ {2}data {4}database ${database.name} at `));
@@ -92,8 +93,7 @@ describe("on a database that is given", () => {
     const json = await mds(["health", "--json"], inScratch({ PORT: new URL(url).port }));
     expect(JSON.parse(json.stdout)).toMatchObject({ service: "market-data-store", state: "healthy" });
     expect(await stop(service, "SIGTERM")).toMatchObject({ code: 0 });
-    const sessions =
-      "select from pg_stat_activity where application_name = 'mds serve' and datname = current_database()";
+    const sessions = "select from pg_stat_activity where application_name like 'mds%' and datname = current_database()";
     await until(async () => expect(await database.sql(sessions)).toEqual([]));
   });
 
@@ -114,13 +114,42 @@ describe("on a database that is given", () => {
     const connections = async () =>
       (
         await database.sql(
-          "select from pg_stat_activity where datname = current_database() and application_name like 'mds%'",
+          "select from pg_stat_activity where datname = current_database() and application_name = 'mds serve'",
         )
       ).length;
     for (let round = 0; round < 20; round++) {
       await Promise.all(Array.from({ length: 50 }, async () => (await fetch(`${url}/health`)).arrayBuffer()));
     }
     expect(await connections()).toBeLessThanOrEqual(2);
+  });
+
+  it("says what the job runner lacks where no login for the administration is given, and serves without it", async () => {
+    const service = startService({ DATABASE_URL: database.url });
+    const url = await readyUrl(service);
+    await until(() => expect(service.output.stdout).toContain("This login may not act as mds_owner"));
+    const health = await (await fetch(`${url}/readyz`)).json();
+    expect(health).toMatchObject({ state: "degraded" });
+    await until(async () => {
+      const { stdout } = await mds(["health", "--url", url], inScratch());
+      expect(stdout).toMatch(/^jobs +degraded +code=role_missing$/m);
+    });
+    expect(service.output.stdout.match(/The job runner cannot start yet/g)).toHaveLength(1);
+  });
+
+  it("takes jobs of the command and runs them, and none with MDS_JOBS_ENABLED=false", async () => {
+    const env = { DATABASE_URL: database.url, ADMIN_DATABASE_URL: database.adminUrl };
+    const service = startService(env);
+    await until(() => expect(service.output.stdout).toContain("The store is healthy and ready."));
+    const served = await mds(["jobs", "enqueue", "prune-runs", "--wait", "--json"], inScratch(env));
+    expect(served).toMatchObject({ code: 0, stderr: "" });
+    expect(JSON.parse(served.stdout)).toMatchObject({ name: "prune-runs", state: "succeeded", result: { runs: 0 } });
+    await stop(service, "SIGTERM");
+    const accepting = startService({ ...env, MDS_JOBS_ENABLED: "false" });
+    await until(() => expect(accepting.output.stdout).toContain("The store is healthy and ready."));
+    const { stdout, stderr } = await mds(["jobs", "enqueue", "prune-runs"], inScratch(env));
+    expect(stderr).toMatch(/^No service runs jobs on this database now/);
+    const shown = await mds(["jobs", "show", stdout.trim()], inScratch(env));
+    expect(shown.stdout).toMatch(/^state +queued$/m);
   });
 
   it("warns once of a superuser's login", async () => {

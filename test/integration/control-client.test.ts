@@ -88,6 +88,16 @@ describe("createControlClient", () => {
     });
   });
 
+  it("shows and changes policies", async () => {
+    const wanted = { news: { keep_for: "4500 days" } };
+    const [planned] = await client.applyPolicies(wanted, { dryRun: true });
+    expect(planned).toMatchObject({ dataset: "news", field: "keep_for", after: "4500 days" });
+    expect(await client.applyPolicies(wanted)).toEqual([planned]);
+    expect((await client.policies()).find(({ dataset }) => dataset === "news")).toMatchObject({
+      keep_for: "4500 days",
+    });
+  });
+
   it("keeps tenants and their tokens", async () => {
     const acme = await client.createTenant({ slug: "acme", name: "Acme" });
     expect(await client.renameTenant("acme", { slug: "acme-2" })).toEqual({ ...acme, slug: "acme-2" });

@@ -174,7 +174,7 @@ describe("the schema registry", () => {
     const versions = await Promise.all(
       answers.map(async (answer) => ((await answer.json()) as { version: number }).version),
     );
-    expect(versions.sort()).toEqual([2, 3, 4, 5]);
+    expect(new Set(versions)).toEqual(new Set([2, 3, 4, 5]));
   });
 
   it("counts requests by their pattern, and what was published", async () => {
@@ -204,7 +204,7 @@ describe("the schema registry", () => {
       state: "degraded",
       components: [{ name: "database", details: { code: expect.any(String) } }],
     });
-    proxy.restore();
+    proxy.heal();
     await expect.poll(health, { timeout: 10_000 }).toMatchObject({ state: "healthy" });
     expect((await fetch(`${url}/schemas/v1/a`)).status).toBe(404);
     await proxy.close();

@@ -7,8 +7,8 @@ export interface DatabaseProxy {
   readonly url: string;
   /** Breaks every connection and refuses new ones. */
   cut(): void;
-  /** Accepts connections again. */
-  restore(): void;
+  /** Lets connections through again. */
+  heal(): void;
   /** Breaks the connection on which such a statement comes, once the database has committed and before it says so. */
   loseAnswerTo(statement: string): void;
   /** How many answers were lost. */
@@ -64,7 +64,7 @@ export async function startDatabaseProxy(databaseUrl: string): Promise<DatabaseP
   return {
     url: url.href,
     cut,
-    restore: () => {
+    heal: () => {
       isCut = false;
     },
     loseAnswerTo: (statement) => {
