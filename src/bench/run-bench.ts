@@ -10,6 +10,7 @@ import { openBenchDatabase } from "./bench-database.ts";
 import { goOn } from "./measure.ts";
 import { headText, scenarioText } from "./report.ts";
 import type { Scenario, ScenarioReport } from "./scenario.ts";
+import { coordinator } from "./scenarios/coordinator.ts";
 import { csv } from "./scenarios/csv.ts";
 import { datasets } from "./scenarios/datasets.ts";
 import { dump } from "./scenarios/dump.ts";
@@ -58,7 +59,19 @@ export interface BenchReport {
   readonly scenarios: Readonly<Record<string, ScenarioReport>>;
 }
 
-const SCENARIOS: readonly Scenario[] = [ingest, datasets, replay, window, latest, csv, dump, spool, health, start];
+const SCENARIOS: readonly Scenario[] = [
+  ingest,
+  datasets,
+  replay,
+  window,
+  latest,
+  csv,
+  dump,
+  spool,
+  coordinator,
+  health,
+  start,
+];
 export const SCENARIO_NAMES: readonly string[] = SCENARIOS.map(({ name }) => name);
 
 const DEFAULT_ROWS = 1_000_000;
