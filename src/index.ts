@@ -46,6 +46,11 @@ export {
   type WaitOptions,
 } from "./control/control-client.ts";
 export type { AcceptedJobs, PolicyChangeRecord, PolicyRecord } from "./control/requests.ts";
+export {
+  type Coordinator,
+  type CreateCoordinatorOptions,
+  createCoordinator,
+} from "./coordinator/create-coordinator.ts";
 export { type Bar, type BarInput, bars } from "./datasets/bars.ts";
 export type { DatasetShape, InputRow, JsonObject, StoredRow, TimeInput } from "./datasets/dataset.ts";
 export { datasetJsonSchema } from "./datasets/derive/json-schema.ts";
@@ -59,6 +64,8 @@ export { type TimeZone, timeZone } from "./datasets/values/time-zone.ts";
 export { TIMEFRAMES, type Timeframe } from "./datasets/values/timeframe.ts";
 export type { ErrorCode } from "./errors/codes.ts";
 export { StoreError } from "./errors/store-error.ts";
+export { type Feedback, FeedbackBus, type FeedbackSubscriber } from "./feedback/feedback-bus.ts";
+export { openPulse, type Pulse, type PulseOptions } from "./feedback/open-pulse.ts";
 export type { PulsePayloads, PulseStream } from "./feedback/pulse-streams.ts";
 export {
   createPulseSubscriber,

@@ -51,7 +51,7 @@ describe("loadConfig", () => {
 
   it("has the documented defaults", () => {
     const { values, warnings } = loadConfig({ env: {} });
-    expect(values).toMatchObject({
+    expect(values).toEqual({
       databaseUrl: undefined,
       dsn: undefined,
       adminDatabaseUrl: undefined,
@@ -78,6 +78,24 @@ describe("loadConfig", () => {
       driftIntervalMs: 900_000,
       backfillDirs: [],
       backfillHosts: [],
+      coordinatorCapacity: undefined,
+      coordinatorWorkers: 4,
+      coordinatorBatchSize: undefined,
+      coordinatorFlushIntervalSec: 0.25,
+      retryMaxAttempts: 5,
+      retryInitialBackoffMs: 50,
+      retryMaxBackoffMs: 2_000,
+      retryBackoffMultiplier: 2,
+      retryJitter: true,
+      breakerFailureThreshold: 5,
+      breakerHalfOpenAfterSec: 60,
+      metricsQueuePollSec: 0.25,
+      feedbackEnabled: true,
+      feedbackHttpEnabled: false,
+      feedbackHttpEndpoint: undefined,
+      feedbackHttpTimeoutSec: 2.5,
+      feedbackHttpMaxRetries: 3,
+      feedbackHttpBackoffSec: 0.5,
     });
     expect(warnings).toEqual([]);
     expect(Object.isFrozen(values)).toBe(true);
