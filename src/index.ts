@@ -20,7 +20,15 @@ export type { PruneOptions, RunFilter, Runs } from "./client/runs.ts";
 export type { SignalsClient } from "./client/signals-client.ts";
 export type { StoreSnapshot } from "./client/snapshot.ts";
 export type { RowRejection, RowSource, UpsertOptions, UpsertResult } from "./client/upsert.ts";
-export type { AnyWindowQuery, Choice, ReadOptions, Series, WindowQuery } from "./client/window.ts";
+export type {
+  AnsweringSeries,
+  AnyWindowQuery,
+  Choice,
+  ReadOptions,
+  Series,
+  SeriesSource,
+  WindowQuery,
+} from "./client/window.ts";
 export type { Job, JobProgress, JobState } from "./contracts/job.ts";
 export { type Bar, type BarInput, bars } from "./datasets/bars.ts";
 export type { DatasetShape, InputRow, JsonObject, StoredRow, TimeInput } from "./datasets/dataset.ts";

@@ -14,8 +14,12 @@ const VERBS: Readonly<Record<string, readonly [summary: string, load: () => Prom
   migrate: ["apply, take back or show migrations", async () => (await import("./commands/migrate.ts")).migrate],
   seed: ["make what every store has: the default tenant", async () => (await import("./commands/seed.ts")).seed],
   tenant: [
-    "create, list and rename tenants, and bind logins to them",
+    "create, list and rename tenants, bind logins to them, make ingest tokens",
     async () => (await import("./commands/tenant.ts")).tenant,
+  ],
+  policies: [
+    "show and set what is kept, and for how long",
+    async () => (await import("./commands/policies.ts")).policies,
   ],
   ingest: ["load files", async () => (await import("./commands/ingest.ts")).ingest],
   query: ["print the rows of a window", async () => (await import("./commands/query.ts")).query],

@@ -50,13 +50,14 @@ export const ingestFilesInput = z.strictObject({
   format: z.string().min(1).max(32).optional().describe("A known shape by name, e.g. alpaca."),
   map: z.record(z.string(), z.string()).optional().describe("Field of the dataset to column of the file."),
   set: z.record(z.string(), z.string()).optional().describe("Values for fields that the file lacks."),
+  ignore_columns: z.array(z.string().max(256)).max(1_000).optional().describe("Columns of the file to leave out."),
   timezone: z.string().min(1).max(64).optional().describe("Zone of times that name none."),
   upper_case: z.boolean().default(false),
   credentials: z
     .string()
     .regex(/^[A-Z][A-Z0-9_]{0,63}$/)
     .optional()
-    .describe("Name of a setting that holds a bearer token for the URLs; never the token itself."),
+    .describe("Name of a setting MDS_BACKFILL_CREDENTIAL_… with a bearer token for the URLs; never the token itself."),
 });
 
 export const verifyCoverageInput = z.strictObject({

@@ -190,6 +190,7 @@ const KEEPS_CONNECTION: ReadonlySet<string> = new Set([
   "migration_pending",
   "run_unknown",
   "run_finished",
+  "policy_refused",
   "job_superseded",
 ]);
 

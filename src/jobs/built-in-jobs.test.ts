@@ -1,9 +1,10 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { BUILT_IN_JOBS } from "./built-in-jobs.ts";
+import { builtInJobs } from "./built-in-jobs.ts";
 import { definitionsByName } from "./definitions-by-name.ts";
 import { parseInput } from "./parse-input.ts";
 
+const BUILT_IN_JOBS = builtInJobs({ dirs: [], hosts: [], credentials: new Map() });
 const document = readFileSync(new URL("../../docs/jobs.md", import.meta.url), "utf8");
 
 /** Rows of the table of jobs: name, schedule in words, description. */
@@ -11,10 +12,11 @@ const table = [...document.matchAll(/^\| `([a-z-]+)` \| `[^|]*` \| ([^|]+) \| ([
   ([, name, schedule, description]) => ({ name, schedule, description }),
 );
 
-/** Daily ones as `03:20 daily`, those of each hour as `hourly at :05`. */
+/** `03:20 daily`, `hourly at :05`, `every minute`; any other as it is. */
 function inWords(schedule: string | undefined): string {
   if (schedule === undefined) return "-";
   const [minute = "", hour = ""] = schedule.split(" ");
+  if (schedule === "* * * * *") return "every minute";
   if (/^\d+ \d+ \* \* \*$/.test(schedule)) return `${hour.padStart(2, "0")}:${minute.padStart(2, "0")} daily`;
   if (/^\d+ \* \* \* \*$/.test(schedule)) return `hourly at :${minute.padStart(2, "0")}`;
   return `\`${schedule}\``;

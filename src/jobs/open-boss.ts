@@ -4,8 +4,7 @@
  * needed: it costs 50 ms and 15 MB.
  */
 import type { ConstructorOptions, PgBoss, Queue } from "pg-boss";
-import { openConnection } from "../database/pool.ts";
-import { refusePooler } from "../database/refuse-pooler.ts";
+import { openDirectConnection } from "../database/direct-connection.ts";
 import { OWNER_ROLE } from "../database/roles.ts";
 import { toStoreError } from "../database/sqlstate.ts";
 import { StoreError } from "../errors/store-error.ts";
@@ -67,7 +66,8 @@ interface BossOptions {
 }
 
 /** @throws StoreError `config_invalid` behind a pooler, `migration_pending`, `database_unavailable`, `database_refused`. */
-export async function openBoss({ adminUrl, applicationName, works, timing, onError }: BossOptions): Promise<PgBoss> {
+export async function openBoss(bossOptions: BossOptions): Promise<PgBoss> {
+  const { adminUrl, applicationName, works, timing, onError, onWarning } = bossOptions;
   await refusePoolerOf(adminUrl);
   const { PgBoss: Boss } = await import("pg-boss");
   const options: ConstructorOptions & { keepAlive: boolean; query_timeout: number } = {
@@ -140,12 +140,7 @@ function asOwner(adminUrl: string): string {
 
 async function refusePoolerOf(adminUrl: string): Promise<void> {
   try {
-    const client = await openConnection(adminUrl, "mds jobs", CONNECT_TIMEOUT_MS);
-    try {
-      await refusePooler(client);
-    } finally {
-      await client.end();
-    }
+    await (await openDirectConnection(adminUrl, "mds jobs", CONNECT_TIMEOUT_MS)).end();
   } catch (error) {
     throw toStoreError(error);
   }

@@ -30,7 +30,9 @@ const IDLE_SWEEP_MS = 50;
 export interface ServiceOptions {
   readonly config: Pick<Config, "host" | "port" | "migrateOnStart" | "shutdownTimeoutMs">;
   readonly database: ServiceDatabase;
-  /** The job runner, which the service starts and stops. */
+  /** Bearer token of the admin routes, which are off without one. */
+  readonly adminToken?: string | undefined;
+  /** The job runner, which the service starts and stops, and with which the admin routes make jobs. */
   readonly jobs?: ServiceJobs | undefined;
   readonly log: Logger;
   readonly metrics: StoreMetrics;
@@ -87,7 +89,7 @@ export async function runService(options: ServiceOptions): Promise<number> {
  * @throws StoreError `listen_failed` when it cannot listen; the database is closed then.
  */
 export async function startService(options: ServiceOptions): Promise<RunningService> {
-  const { config, database, jobs, log, metrics } = options;
+  const { config, database, log, metrics, adminToken, jobs } = options;
   const ending = new AbortController();
   let progress: MigrationProgress = { kind: config.migrateOnStart ? "waiting" : "done" };
   let url = "";
@@ -107,7 +109,7 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
       wasReady ||= snapshot.ready;
     },
   });
-  const app = createApp({ log, metrics, health, database });
+  const app = createApp({ log, metrics, health, database, adminToken, jobs });
   metrics.watchPool(() => database.poolCounts());
   url = await listen(app, options);
   log.info({ url }, "Listening.");

@@ -38,10 +38,11 @@ export function addEnqueue(command: Command, shell: Shell): void {
     .option("--wait", "wait for the job's end, and print it");
   addJsonFlag(addDatabaseFlag(verb)).action(async (name: string, flags: EnqueueFlags) => {
     const input = flags.input === undefined ? {} : await readInput(flags.input);
-    await withDatabase(shell, shell.configure({ dsn: flags.dsn }), async (database, signal) => {
+    const config = shell.configure({ dsn: flags.dsn });
+    await withDatabase(shell, config, async (database, signal) => {
       const isServed = await hasSession(database.adminUrl, runnerSessionName(SERVICE_GROUP));
       const runsHere = flags.wait === true && !isServed;
-      await using queue = await openQueue(shell, database, runsHere ? [name] : []);
+      await using queue = await openQueue(shell, config, database, runsHere ? [name] : []);
       const job = await queue.enqueue(name, input, { signal }).catch(asUsage);
       if (flags.wait) await waitFor(shell, queue, job, { runsHere, json: flags.json, signal });
       else await tellAccepted(shell, job, isServed, flags.json);

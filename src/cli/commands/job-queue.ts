@@ -84,14 +84,15 @@ function addShow(command: Command, shell: Shell): void {
 
 function addChange(command: Command, shell: Shell, name: "cancel" | "retry", description: string): void {
   const verb = command.command(`${name} <id>`).description(description);
-  addJsonFlag(addDatabaseFlag(verb)).action((id: string, { dsn, json }: QueueFlags) =>
-    withDatabase(shell, shell.configure({ dsn }), async (database, signal) => {
-      await using queue: JobRunner = await openQueue(shell, database);
+  addJsonFlag(addDatabaseFlag(verb)).action((id: string, { dsn, json }: QueueFlags) => {
+    const config = shell.configure({ dsn });
+    return withDatabase(shell, config, async (database, signal) => {
+      await using queue: JobRunner = await openQueue(shell, config, database);
       const job = await queue[name](id, signal);
       if (json) await shell.output.json(job);
       else await shell.output.data(`The job ${job.id} is ${job.state}.\n`);
-    }),
-  );
+    });
+  });
   addExamples(verb, `npx mds jobs ${name} 0b9f7c1e-5d0e-4a0c-9d57-2a86f1f0a1de`);
 }
 

@@ -7,12 +7,14 @@ import { chooseDatabaseUrl } from "../../config/choose-database-url.ts";
 import type { LoadedConfig } from "../../config/load.ts";
 import { isSuperuser } from "../../database/server-facts.ts";
 import { StoreDatabase } from "../../database/store-database.ts";
-import { BUILT_IN_JOBS } from "../../jobs/built-in-jobs.ts";
+import { backfillAccess } from "../../jobs/backfill/backfill-access.ts";
+import { builtInJobs } from "../../jobs/built-in-jobs.ts";
 import { JobRunner, type JobUrls } from "../../jobs/runner.ts";
 import { SERVICE_GROUP } from "../../jobs/session-name.ts";
 import { runService } from "../../service/server.ts";
 import { createLogger, type Logger } from "../../telemetry/logger.ts";
 import { StoreMetrics } from "../../telemetry/metrics.ts";
+import { type KeptAdminToken, keepAdminToken } from "../admin-token-file.ts";
 import { EmbeddedServiceDatabase } from "../embedded-service-database.ts";
 import { addExamples } from "../flags.ts";
 import { SAME_SIGNAL_MS } from "../interruption.ts";
@@ -51,12 +53,14 @@ async function serveGiven(output: Output, config: LoadedConfig, log: Logger, url
   const database = new StoreDatabase({
     url,
     ...(adminUrl !== undefined && { adminUrl }),
+    engine: config.values.engine,
     maxConnections: config.values.databasePoolSize,
     onIdleError: (error) => log.warn({ reason: error.message }, "An idle connection broke."),
   });
   const metrics = new StoreMetrics();
   return runService({
     config: config.values,
+    adminToken: config.values.adminToken,
     database,
     jobs: serviceJobs(config, log, metrics, async () => ({ url, adminUrl: adminUrl ?? url })),
     log,
@@ -69,9 +73,12 @@ async function serveGiven(output: Output, config: LoadedConfig, log: Logger, url
 }
 
 async function serveEmbedded(output: Output, config: LoadedConfig, log: Logger): Promise<number> {
+  const { dataDir, adminToken } = config.values;
+  const kept = adminToken === undefined ? await keepAdminToken(dataDir) : undefined;
   let lost: { readonly error: unknown } | undefined;
   const database = EmbeddedServiceDatabase.start({
-    dataDir: config.values.dataDir,
+    dataDir,
+    engine: config.values.engine,
     maxConnections: config.values.databasePoolSize,
     log,
     onLost: (error) => {
@@ -89,12 +96,13 @@ async function serveEmbedded(output: Output, config: LoadedConfig, log: Logger):
   try {
     const exitCode = await runService({
       config: config.values,
+      adminToken: adminToken ?? kept?.token,
       database,
       jobs: serviceJobs(config, log, metrics, () => database.urls()),
       log,
       metrics,
       onReady: (listening) => {
-        tellReady(output, listening, `${database.folder} (an embedded PostgreSQL, for this machine)`);
+        tellReady(output, listening, `${database.folder} (an embedded PostgreSQL, for this machine)`, kept);
       },
     });
     stoppedAt = performance.now();
@@ -109,13 +117,13 @@ async function serveEmbedded(output: Output, config: LoadedConfig, log: Logger):
 }
 
 function serviceJobs(
-  { values }: LoadedConfig,
+  config: LoadedConfig,
   log: Logger,
   metrics: StoreMetrics,
   urls: () => Promise<JobUrls>,
 ): JobRunner {
-  const work = values.jobsEnabled;
-  return new JobRunner({ urls, definitions: BUILT_IN_JOBS, group: SERVICE_GROUP, work, log, metrics });
+  const definitions = builtInJobs(backfillAccess(config));
+  return new JobRunner({ urls, definitions, group: SERVICE_GROUP, work: config.values.jobsEnabled, log, metrics });
 }
 
 function databaseName(url: string): string {
@@ -132,12 +140,18 @@ async function warnOfSuperuser(log: Logger, url: string): Promise<void> {
   );
 }
 
-function tellReady(output: Output, listening: string, data: string): void {
+/** Told to a terminal when it is made; what else reads this output may keep it. */
+function adminTokenText(output: Output, { token, path, isNew }: KeptAdminToken): string {
+  return isNew && output.showsProgress ? `token ${token} (kept in ${path})` : `token in ${path}`;
+}
+
+function tellReady(output: Output, listening: string, data: string, kept?: KeptAdminToken): void {
   const url = listening.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:");
   const lines = [
     `The store is ready at ${url} (${(performance.now() / 1_000).toFixed(1)} s after its start).`,
     `  health  ${url}/health`,
     `  data    ${data}`,
+    ...(kept === undefined ? [] : [`  admin   ${adminTokenText(output, kept)}`]),
     "  ingest  npx mds ingest bars FILE --set vendor=NAME --set timeframe=1m",
     "  query   npx mds query bars --symbol SYMBOL --limit 10",
     "  latest  npx mds latest --vendor NAME SYMBOL",
