@@ -13,10 +13,11 @@ const table = [...document.matchAll(/^\| `([a-z-]+)` \| `[^|]*` \| ([^|]+) \| ([
   ([, name, schedule, description]) => ({ name, schedule, description }),
 );
 
-/** Daily ones as `03:20 daily`, those of each hour as `hourly at :05`. */
+/** `03:20 daily`, `hourly at :05`, `every minute`; any other as it is. */
 function inWords(schedule: string | undefined): string {
   if (schedule === undefined) return "-";
   const [minute = "", hour = ""] = schedule.split(" ");
+  if (schedule === "* * * * *") return "every minute";
   if (/^\d+ \d+ \* \* \*$/.test(schedule)) return `${hour.padStart(2, "0")}:${minute.padStart(2, "0")} daily`;
   if (/^\d+ \* \* \* \*$/.test(schedule)) return `hourly at :${minute.padStart(2, "0")}`;
   return `\`${schedule}\``;
