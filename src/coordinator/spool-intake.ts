@@ -5,7 +5,7 @@
  * So memory stays bounded, no row overtakes another one, and producers wait only while the database is slow or the
  * spool is full.
  */
-
+import { setImmediate as immediate } from "node:timers/promises";
 import { messageOf, StoreError } from "../errors/store-error.ts";
 import type { CircuitState } from "../resilience/circuit-breaker.ts";
 import { type Clock, pause } from "../resilience/clock.ts";
@@ -35,9 +35,11 @@ export interface SpoolIntakeOptions {
   readonly onError: (message: string, error: unknown) => void;
 }
 
-/** Rows of one append: enough that encoding them takes as long as the disk does. */
-const MAX_APPEND_ROWS = 5_000;
-const MAX_APPEND_BYTES = 8 * 1_048_576;
+/** One append, and with it one sync: some ten milliseconds of a disk. */
+const MAX_APPEND_ROWS = 16_000;
+const MAX_APPEND_BYTES = 4 * 1_048_576;
+/** Rows encoded before the event loop gets its turn: a millisecond or two. */
+const ROWS_PER_TURN = 1_000;
 /** An append must fit into the spool, and leave room for one that is being acknowledged. */
 const APPENDS_PER_SPOOL = 4;
 /** A full disk has no moment at which it tells of room. */
@@ -120,7 +122,10 @@ export class SpoolIntake implements Intake {
     // Callers of this turn share an append.
     await Promise.resolve();
     while (this.#waiting.size > 0 && !this.#ending.signal.aborted) {
-      await this.#acceptSome().catch((error: unknown) => this.#refuseAll(asStoreError(error), "spool_failed"));
+      await this.#acceptSome().catch((error: unknown) => {
+        this.#inAppend.clear();
+        this.#refuseAll(asStoreError(error), "spool_failed");
+      });
     }
     this.#accepting = undefined;
   }
@@ -142,40 +147,50 @@ export class SpoolIntake implements Intake {
 
   async #acceptChunk(maxRows: number, isDirect: boolean): Promise<void> {
     const { lanes, log, clock } = this.#options;
-    const chunk = this.#collect(maxRows);
+    const chunk = await this.#collect(maxRows);
     const rows = chunk.records.length;
-    if (rows === 0) return;
     if (isDirect) lanes.reserve(rows);
-    for (const { waiting } of chunk.parts) this.#inAppend.add(waiting);
     const acceptedAt = clock.epochMs();
     this.#appending = log.append(chunk.records, acceptedAt);
     const appended = await this.#appending.catch(asStoreError);
     this.#appending = undefined;
+    const involved = [...this.#inAppend];
     this.#inAppend.clear();
     if (!(appended instanceof StoreError)) this.#accepted(chunk, appended.first, acceptedAt, isDirect);
     else if (isDirect) lanes.release(rows);
-    for (const { waiting } of chunk.parts) this.#letGo(waiting);
+    for (const waiting of involved) this.#letGo(waiting);
     if (appended instanceof StoreError) await this.#appendFailed(chunk, appended);
   }
 
-  /** The next rows of those who wait, in their order. A row that cannot be encoded ends its submission. */
-  #collect(maxRows: number): Chunk {
-    const { log } = this.#options;
-    const maxBytes = Math.min(MAX_APPEND_BYTES, log.maxBytes / APPENDS_PER_SPOOL);
+  /** The next rows of those who wait, in their order; at least one. Whoever gave some cannot leave until it is decided. */
+  async #collect(maxRows: number): Promise<Chunk> {
+    const maxBytes = Math.min(MAX_APPEND_BYTES, this.#options.log.maxBytes / APPENDS_PER_SPOOL);
     const chunk: Chunk = { records: [], parts: [], bytes: 0 };
     for (const waiting of this.#waiting) {
-      const { stream, rows, accepted } = waiting.submission;
-      let at = accepted;
-      for (; at < rows.length && chunk.records.length < maxRows; at++) {
-        const record = encodeSpooledRow({ tenantId: stream.tenantId, dataset: stream.dataset, row: rows[at] });
-        if (chunk.bytes > 0 && chunk.bytes + record.byteLength > maxBytes) break;
-        chunk.records.push(record);
-        chunk.bytes += record.byteLength;
-      }
-      if (at > accepted) chunk.parts.push({ waiting, rows: at - accepted });
-      if (at < rows.length) break;
+      this.#inAppend.add(waiting);
+      const before = chunk.records.length;
+      const isWhole = await this.#collectFrom(waiting.submission, chunk, maxRows, maxBytes);
+      const rows = chunk.records.length - before;
+      if (rows > 0) chunk.parts.push({ waiting, rows });
+      if (!isWhole) break;
     }
     return chunk;
+  }
+
+  /** True when all rows of the submission went in. */
+  async #collectFrom(submission: Submission, chunk: Chunk, maxRows: number, maxBytes: number): Promise<boolean> {
+    const { stream, rows, accepted } = submission;
+    const { tenantId, dataset } = stream;
+    const { records } = chunk;
+    for (let at = accepted; at < rows.length; at++) {
+      if (records.length === maxRows) return false;
+      const record = encodeSpooledRow({ tenantId, dataset, row: rows[at] });
+      if (chunk.bytes > 0 && chunk.bytes + record.byteLength > maxBytes) return false;
+      records.push(record);
+      chunk.bytes += record.byteLength;
+      if (records.length % ROWS_PER_TURN === 0) await immediate();
+    }
+    return true;
   }
 
   #accepted(chunk: Chunk, first: number, acceptedAt: number, isDirect: boolean): void {
