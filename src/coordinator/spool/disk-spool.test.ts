@@ -159,6 +159,16 @@ describe("acknowledging", () => {
     expect((await opened()).nextSequence).toBe(21);
   });
 
+  it("does nothing after close: the folder may be another's", async () => {
+    const spool = await opened();
+    await spool.append([record("a")]);
+    await spool.close();
+    const again = await opened();
+    spool.acknowledge([1]);
+    await again.append([record("b")]);
+    expect(await texts(again)).toEqual(["1:a", "2:b"]);
+  });
+
   it("gives back after a restart what was not acknowledged, and nothing else", async () => {
     const spool = await opened({ segmentBytes: 200 });
     for (let at = 1; at <= 9; at++) await spool.append([record(`row ${at}`.padEnd(50))], at * 60_000);
@@ -186,6 +196,32 @@ describe("acknowledging", () => {
       }
     }
     expect(seen).toEqual(Array.from({ length: total / 2 + 1 + total / 2 }, (_, at) => at + 1));
+  });
+});
+
+describe("reading", () => {
+  it("goes on to what is accepted meanwhile, in bounded batches, each record once", async () => {
+    const spool = await opened({ segmentBytes: 4 * MIB });
+    const append = () => spool.append(Array.from({ length: 1_000 }, () => Buffer.alloc(1_000)));
+    for (let round = 0; round < 3; round++) await append();
+    const seen: number[] = [];
+    for await (const batch of spool.read()) {
+      expect(batch.length).toBeLessThan(1_100); // a mebibyte
+      seen.push(...batch.map(({ sequence }) => sequence));
+      if (spool.nextSequence < 9_000) await append();
+    }
+    expect(seen).toEqual(Array.from({ length: spool.nextSequence - 1 }, (_, at) => at + 1));
+    expect(spool.nextSequence).toBeGreaterThan(8_000);
+  });
+
+  it("begins near any record", async () => {
+    const spool = await opened({ segmentBytes: 4 * MIB });
+    for (let at = 0; at < 20; at++) await spool.append([Buffer.alloc(100_000), Buffer.alloc(100_000)], at);
+    for (const from of [1, 2, 17, 39, 40, 41]) {
+      const seen: number[] = [];
+      for await (const batch of spool.read(from)) seen.push(...batch.map(({ sequence }) => sequence));
+      expect(seen).toEqual(Array.from({ length: 41 - from }, (_, at) => from + at));
+    }
   });
 });
 
@@ -387,8 +423,14 @@ describe("damage", () => {
     await vi.waitFor(async () => expect((await stat(file)).size).toBeGreaterThan(afterFirst));
     const bytes = await readFile(file);
     await spool.close();
-    for (let size = afterFirst; size < bytes.length; size++) {
-      await writeFile(file, bytes.subarray(0, size));
+    const flipped = Array.from({ length: bytes.length - afterFirst }, (_, at) => {
+      const copy = Buffer.from(bytes);
+      copy[afterFirst + at]! ^= 1;
+      return copy;
+    });
+    const torn = Array.from({ length: bytes.length - afterFirst }, (_, at) => bytes.subarray(0, afterFirst + at));
+    for (const damaged of [...torn, ...flipped]) {
+      await writeFile(file, damaged);
       const again = await opened();
       expect(await texts(again)).toEqual(["2:b", "3:c"]);
       await again.close();
