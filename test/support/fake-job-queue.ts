@@ -39,10 +39,6 @@ export class FakeJobQueue implements ServiceJobs {
 
   async stop(): Promise<void> {}
 
-  async start(): Promise<void> {}
-
-  async stop(): Promise<void> {}
-
   async enqueue(name: string, input: unknown, { id = randomUUID() }: EnqueueOptions = {}): Promise<Job> {
     const known = this.#jobs.get(id);
     if (known !== undefined) return known;
