@@ -29,8 +29,11 @@ export type {
   SeriesSource,
   WindowQuery,
 } from "./client/window.ts";
-export type { HealthStatus } from "./contracts/health-status.ts";
+export type { EventEnvelope } from "./contracts/event-envelope.ts";
+export type { FeedbackEvent, FeedbackLevel } from "./contracts/feedback-event.ts";
+export type { HealthComponent, HealthState, HealthStatus } from "./contracts/health-status.ts";
 export type { AcceptedJob, Job, JobProgress, JobState } from "./contracts/job.ts";
+export type { SchemaDrift } from "./contracts/schema-drift.ts";
 export type { SchemaVersion } from "./contracts/schema-version.ts";
 export type { CreatedIngestTokenRecord, IngestTokenRecord, TenantRecord } from "./control/access.ts";
 export {
@@ -56,6 +59,13 @@ export { type TimeZone, timeZone } from "./datasets/values/time-zone.ts";
 export { TIMEFRAMES, type Timeframe } from "./datasets/values/timeframe.ts";
 export type { ErrorCode } from "./errors/codes.ts";
 export { StoreError } from "./errors/store-error.ts";
+export type { PulsePayloads, PulseStream } from "./feedback/pulse-streams.ts";
+export {
+  createPulseSubscriber,
+  type PulseEvent,
+  type PulseSubscriber,
+  type PulseSubscriberOptions,
+} from "./feedback/pulse-subscriber.ts";
 export { type CreateJobRunnerOptions, createJobRunner } from "./jobs/create-job-runner.ts";
 export { defineJob, type JobContext, type JobDefinition } from "./jobs/define-job.ts";
 export type { EnqueueOptions, JobFilter, JobQueue } from "./jobs/job-queue.ts";

@@ -51,7 +51,7 @@ describe("loadConfig", () => {
 
   it("has the documented defaults", () => {
     const { values, warnings } = loadConfig({ env: {} });
-    expect(values).toEqual({
+    expect(values).toMatchObject({
       databaseUrl: undefined,
       dsn: undefined,
       adminDatabaseUrl: undefined,
@@ -67,11 +67,32 @@ describe("loadConfig", () => {
       migrateOnStart: true,
       jobsEnabled: true,
       shutdownTimeoutMs: 10_000,
+      pulseEnabled: true,
+      eventBusBackend: "inmem",
+      redisUrl: "redis://localhost:6379/0",
+      pulseNamespace: "mdp",
+      schemaTrack: "v1",
+      registryUrl: undefined,
+      registryTrack: undefined,
+      registryToken: undefined,
+      driftIntervalMs: 900_000,
       backfillDirs: [],
       backfillHosts: [],
     });
     expect(warnings).toEqual([]);
     expect(Object.isFrozen(values)).toBe(true);
+  });
+
+  it.each([
+    ["REDIS_URL", "http://h:6379"],
+    ["EVENT_BUS_BACKEND", "kafka"],
+    ["MD_NAMESPACE", "a b"],
+    ["SCHEMA_TRACK", "1"],
+    ["REGISTRY_URL", "http://login:password@h"],
+    ["REGISTRY_TOKEN", "short"],
+    ["MDS_DRIFT_INTERVAL_MS", "10"],
+  ])("refuses %s=%s", (name, value) => {
+    expect(() => loadConfig({ env: { [name]: value } })).toThrow(expect.objectContaining({ code: "config_invalid" }));
   });
 
   it.each(["INFO", "Info", "WARNING", "critical", "debug"])("reads LOG_LEVEL %s", (level) => {

@@ -90,6 +90,19 @@ export const ERROR_CODES = {
   job_queue_full: fact(429, true),
   jobs_unavailable: fact(503, true),
 
+  // Event bus
+  bus_unavailable: fact(503, true),
+  event_invalid: fact(422),
+  event_not_handled: fact(500, true),
+
+  // Schema registry
+  registry_unavailable: fact(503, true),
+  registry_refused: fact(502),
+  registry_read_only: fact(503),
+  schema_not_found: fact(404),
+  schema_invalid: fact(422),
+  schema_incompatible: fact(409),
+
   // Backfills
   backfill_refused: fact(403),
   backfill_incomplete: fact(422),

@@ -15,6 +15,7 @@ import type { StoreMetrics } from "../telemetry/metrics.ts";
 import { createApp } from "./app.ts";
 import { HealthMonitor, type HealthSnapshot } from "./health-monitor.ts";
 import { databaseProbe, migrationsProbe, prometheusProbe } from "./health-probes.ts";
+import { openPlatform, type Platform, type PlatformConfig } from "./platform.ts";
 import type { ServiceDatabase } from "./service-database.ts";
 import { jobsProbe, type ServiceJobs, startJobs } from "./start-jobs.ts";
 import { type MigrationProgress, startMigration } from "./start-migration.ts";
@@ -34,6 +35,8 @@ export interface ServiceOptions {
   readonly adminToken?: string | undefined;
   /** The job runner, which the service starts and stops; the admin routes make jobs with it. */
   readonly jobs?: ServiceJobs | undefined;
+  /** Event bus and schema registry; without it the service has neither. */
+  readonly platform?: PlatformConfig | undefined;
   readonly log: Logger;
   readonly metrics: StoreMetrics;
   /** Called once, when the service is ready for the first time. */
@@ -94,6 +97,10 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
   let progress: MigrationProgress = { kind: config.migrateOnStart ? "waiting" : "done" };
   let url = "";
   let wasReady = false;
+  const platform = await openPlatform({ config: options.platform, database, log, metrics }).catch(async (error) => {
+    await database.close();
+    throw error;
+  });
   const health = new HealthMonitor({
     version: packageVersion(),
     probes: [
@@ -101,6 +108,7 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
       migrationsProbe(database, () => progress),
       prometheusProbe(metrics),
       ...(jobs === undefined ? [] : [jobsProbe(jobs)]),
+      ...platform.probes,
     ],
     onChange: (snapshot) => {
       metrics.setUp(snapshot.ready);
@@ -111,7 +119,7 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
   });
   const app = createApp({ log, metrics, health, database, adminToken, jobs });
   metrics.watchPool(() => database.poolCounts());
-  url = await listen(app, options);
+  url = await listen(app, options, platform);
   log.info({ url }, "Listening.");
 
   const onProgress = (next: MigrationProgress): void => {
@@ -124,24 +132,28 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
     : Promise.resolve();
   const started = jobs === undefined ? migrated : migrated.then(() => startJobs(jobs, log, ending.signal));
   health.start();
+  platform.start();
 
   let stopped: Promise<void> | undefined;
   const stop = (): Promise<void> => {
     ending.abort();
-    stopped ??= stopParts({ app, health, started, database, jobs, log, timeoutMs: config.shutdownTimeoutMs });
+    stopped ??= stopParts({
+      ...{ app, health, started, platform, database, jobs, log },
+      timeoutMs: config.shutdownTimeoutMs,
+    });
     return stopped;
   };
   return { url, stop };
 }
 
-async function listen(app: FastifyInstance, { config, database }: ServiceOptions): Promise<string> {
+async function listen(app: FastifyInstance, { config, database }: ServiceOptions, platform: Platform): Promise<string> {
   const { host, port } = config;
   try {
     // One address: the framework would open a second server for `localhost`, which stopping does not reach.
     const { address } = await lookup(host, { order: "ipv4first" });
     await app.listen({ host: address, port });
   } catch (cause) {
-    await Promise.allSettled([app.close(), database.close()]);
+    await Promise.allSettled([app.close(), platform.stop(), database.close()]);
     throw listenFailed(host, port, cause as NodeJS.ErrnoException);
   }
   const { port: actual } = app.server.address() as AddressInfo;
@@ -177,13 +189,14 @@ interface Parts {
   readonly health: HealthMonitor;
   /** The migration, and then the start of the job runner. */
   readonly started: Promise<void>;
+  readonly platform: Platform;
   readonly database: ServiceDatabase;
   readonly jobs: ServiceJobs | undefined;
   readonly log: Logger;
   readonly timeoutMs: number;
 }
 
-async function stopParts({ app, health, started, database, jobs, log, timeoutMs }: Parts): Promise<void> {
+async function stopParts({ app, health, started, platform, database, jobs, log, timeoutMs }: Parts): Promise<void> {
   const startedAt = performance.now();
   const requestsMs = timeoutMs * REQUESTS_SHARE;
   health.beginStopping();
@@ -193,8 +206,10 @@ async function stopParts({ app, health, started, database, jobs, log, timeoutMs 
     inTime("The start", started, requestsMs, log),
     ...(jobs === undefined ? [] : [inTime("The job runner", jobs.stop({ timeoutMs: requestsMs }), requestsMs, log)]),
   ]);
-  const rest = Math.max(0, timeoutMs - (performance.now() - startedAt));
-  await inTime("The database", database.close(), rest, log);
+  // After the requests: they may have something to tell.
+  const rest = (): number => Math.max(0, timeoutMs - (performance.now() - startedAt));
+  await inTime("The event bus", platform.stop(), rest() / 2, log);
+  await inTime("The database", database.close(), rest(), log);
   log.info("Stopped.");
 }
 

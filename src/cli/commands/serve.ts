@@ -60,6 +60,7 @@ async function serveGiven(output: Output, config: LoadedConfig, log: Logger, url
   const metrics = new StoreMetrics();
   return runService({
     config: config.values,
+    platform: config.values,
     adminToken: config.values.adminToken,
     database,
     jobs: serviceJobs(config, log, metrics, async () => ({ url, adminUrl: adminUrl ?? url })),
@@ -96,6 +97,7 @@ async function serveEmbedded(output: Output, config: LoadedConfig, log: Logger):
   try {
     const exitCode = await runService({
       config: config.values,
+      platform: config.values,
       adminToken: adminToken ?? kept?.token,
       database,
       jobs: serviceJobs(config, log, metrics, () => database.urls()),

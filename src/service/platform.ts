@@ -1,0 +1,134 @@
+/**
+ * What ties the service to its platform: the event bus on which it publishes, and the schema registry with which it
+ * compares its contracts. Either may be away or switched off; the service goes on without.
+ */
+import type { Config } from "../config/settings.ts";
+import { packageVersion } from "../config/version.ts";
+import { clearDrift, noteDrift } from "../database/drift-state.ts";
+import type { EventBus } from "../feedback/event-bus.ts";
+import { openEventBus } from "../feedback/open-event-bus.ts";
+import { PulsePublisher } from "../feedback/pulse-publisher.ts";
+import type { DriftLedger, DriftReporter } from "../registry/drift-reporter.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import type { StoreMetrics } from "../telemetry/metrics.ts";
+import { PulseMetrics } from "../telemetry/pulse-metrics.ts";
+import type { HealthProbe } from "./health-monitor.ts";
+import type { ServiceDatabase } from "./service-database.ts";
+
+export type PlatformConfig = Pick<
+  Config,
+  | "pulseEnabled"
+  | "eventBusBackend"
+  | "redisUrl"
+  | "pulseNamespace"
+  | "schemaTrack"
+  | "registryUrl"
+  | "registryTrack"
+  | "driftIntervalMs"
+>;
+
+interface PlatformOptions {
+  /** Without it neither part is there. */
+  readonly config: PlatformConfig | undefined;
+  readonly database: Pick<ServiceDatabase, "admin">;
+  readonly log: Logger;
+  readonly metrics: StoreMetrics;
+}
+
+/** The parts that are switched on. */
+export interface Platform {
+  readonly probes: readonly HealthProbe[];
+  /** Subscribe it to the feedback of coordinators. */
+  readonly publisher: PulsePublisher | undefined;
+  /** Begins to compare contracts. */
+  start(): void;
+  /** Ends the comparison and sends what the bus still holds, within 2 s. Before the database is closed. */
+  stop(): Promise<void>;
+}
+
+/** @throws StoreError `packages_missing` when the event bus is on Redis and its package is not installed. */
+export async function openPlatform(options: PlatformOptions): Promise<Platform> {
+  const { config } = options;
+  const pulse = config?.pulseEnabled ? await openPulse(config, options) : undefined;
+  const drift = config?.registryUrl === undefined ? undefined : await openDrift(config, options, pulse?.publisher);
+  return {
+    probes: [...(pulse ? [pulseProbe(pulse.bus)] : []), ...(drift ? [registryProbe(drift)] : [])],
+    publisher: pulse?.publisher,
+    start: () => drift?.start(),
+    stop: async () => {
+      await drift?.stop();
+      await pulse?.bus.close();
+    },
+  };
+}
+
+interface Pulse {
+  readonly bus: EventBus;
+  readonly publisher: PulsePublisher;
+}
+
+async function openPulse(config: PlatformConfig, { log, metrics }: PlatformOptions): Promise<Pulse> {
+  const { eventBusBackend, redisUrl, pulseNamespace, schemaTrack } = config;
+  const bus = await openEventBus({ backend: eventBusBackend, redisUrl, log });
+  const publisher = new PulsePublisher({
+    bus,
+    namespace: pulseNamespace,
+    track: schemaTrack,
+    metrics: new PulseMetrics(metrics.registry),
+  });
+  return { bus, publisher };
+}
+
+async function openDrift(
+  { registryUrl, registryTrack, schemaTrack, driftIntervalMs }: PlatformConfig,
+  { database, log, metrics }: PlatformOptions,
+  publisher: PulsePublisher | undefined,
+): Promise<DriftReporter> {
+  // Loaded where there is a registry only.
+  const [{ DriftReporter }, { HttpRegistry }, { readLocalSchemas }, { DriftMetrics }] = await Promise.all([
+    import("../registry/drift-reporter.ts"),
+    import("../registry/http-registry.ts"),
+    import("../registry/local-schemas.ts"),
+    import("../telemetry/drift-metrics.ts"),
+  ]);
+  return new DriftReporter({
+    registry: new HttpRegistry({ url: registryUrl! }),
+    schemas: await readLocalSchemas(),
+    track: registryTrack ?? schemaTrack,
+    version: packageVersion(),
+    intervalMs: driftIntervalMs,
+    metrics: new DriftMetrics(metrics.registry),
+    ledger: ledgerOf(database),
+    onDrift: (drift) => publisher?.publishDrift(drift),
+    log,
+  });
+}
+
+function ledgerOf(database: Pick<ServiceDatabase, "admin">): DriftLedger {
+  return {
+    note: async (drift, signal) => noteDrift(await database.admin(signal), drift, signal),
+    clear: async (drift, signal) => clearDrift(await database.admin(signal), drift, signal),
+  };
+}
+
+/** Degraded while the bus's server is away. */
+function pulseProbe(bus: EventBus): HealthProbe {
+  return {
+    name: "pulse",
+    neededForReady: false,
+    check: () => {
+      const { connected, buffered, dropped } = bus.health();
+      const details = { backend: bus.backend, buffered: String(buffered), dropped: String(dropped) };
+      if (connected) return Promise.resolve({ state: "healthy", details });
+      return Promise.resolve({ state: "degraded", details: { ...details, code: "bus_unavailable" } });
+    },
+  };
+}
+
+function registryProbe(drift: DriftReporter): HealthProbe {
+  return {
+    name: "registry",
+    neededForReady: false,
+    check: () => Promise.resolve(drift.health()),
+  };
+}
