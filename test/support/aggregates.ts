@@ -6,7 +6,7 @@ import type { BarInput } from "../../src/datasets/bars.ts";
 import { bar } from "./bars.ts";
 import type { TestDatabase } from "./test-database.ts";
 
-export const AGGREGATES = { "5m": "5 minutes", "15m": "15 minutes", "1h": "1 hour", "1d": "1 day" } as const;
+const AGGREGATES = { "5m": "5 minutes", "15m": "15 minutes", "1h": "1 hour", "1d": "1 day" } as const;
 export type AggregateName = keyof typeof AGGREGATES;
 
 /** What a job has for the administration's functions; close the pool when done. */
