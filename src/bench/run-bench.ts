@@ -18,7 +18,11 @@ import { health } from "./scenarios/health.ts";
 import { ingest } from "./scenarios/ingest.ts";
 import { latest } from "./scenarios/latest.ts";
 import { replay } from "./scenarios/replay.ts";
+
 import { retention } from "./scenarios/retention.ts";
+
+import { spool } from "./scenarios/spool.ts";
+
 import { start } from "./scenarios/start.ts";
 import { window } from "./scenarios/window.ts";
 
@@ -71,6 +75,7 @@ const SCENARIOS: readonly Scenario[] = [
   csv,
   dump,
   retention,
+  spool,
   health,
   start,
 ];

@@ -49,7 +49,7 @@ export interface JobDefinition<Schema extends z.ZodType = z.ZodType> {
   /** How often it is tried in all; 3 unless given. */
   readonly maxAttempts?: number;
   /** Refuses an input before the job is queued, for what can be told without doing the work. @throws StoreError */
-  readonly accept?: (input: z.output<Schema>) => void;
+  accept?(input: z.output<Schema>): void;
   /** The work; its JSON result is kept with the job. What it throws is tried again when it is retryable. */
   run(context: JobContext<z.output<Schema>>): Promise<unknown>;
 }
