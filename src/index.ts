@@ -29,7 +29,20 @@ export type {
   SeriesSource,
   WindowQuery,
 } from "./client/window.ts";
-export type { Job, JobProgress, JobState } from "./contracts/job.ts";
+export type { HealthStatus } from "./contracts/health-status.ts";
+export type { AcceptedJob, Job, JobProgress, JobState } from "./contracts/job.ts";
+export type { SchemaVersion } from "./contracts/schema-version.ts";
+export type { CreatedIngestTokenRecord, IngestTokenRecord, TenantRecord } from "./control/access.ts";
+export {
+  type BackfillInputs,
+  type ControlCallOptions,
+  type ControlClient,
+  type ControlClientOptions,
+  createControlClient,
+  type JobCallOptions,
+  type WaitOptions,
+} from "./control/control-client.ts";
+export type { AcceptedJobs, PolicyChangeRecord, PolicyRecord } from "./control/requests.ts";
 export { type Bar, type BarInput, bars } from "./datasets/bars.ts";
 export type { DatasetShape, InputRow, JsonObject, StoredRow, TimeInput } from "./datasets/dataset.ts";
 export { datasetJsonSchema } from "./datasets/derive/json-schema.ts";

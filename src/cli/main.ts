@@ -14,7 +14,7 @@ const VERBS: Readonly<Record<string, readonly [summary: string, load: () => Prom
   migrate: ["apply, take back or show migrations", async () => (await import("./commands/migrate.ts")).migrate],
   seed: ["make what every store has: the default tenant", async () => (await import("./commands/seed.ts")).seed],
   tenant: [
-    "create, list and rename tenants, bind logins to them, make ingest tokens",
+    "create, list, rename and delete tenants, bind logins to them, make ingest tokens",
     async () => (await import("./commands/tenant.ts")).tenant,
   ],
   policies: [
@@ -28,6 +28,7 @@ const VERBS: Readonly<Record<string, readonly [summary: string, load: () => Prom
   restore: ["load what dump wrote", async () => (await import("./commands/restore.ts")).restore],
   latest: ["print latest prices", async () => (await import("./commands/latest.ts")).latest],
   jobs: ["ask for jobs and follow them; the ledger of runs", async () => (await import("./commands/jobs.ts")).jobs],
+  dlq: ["show, replay and delete dead letters", async () => (await import("./commands/dlq.ts")).dlq],
   ping: ["ask whether the database answers", async () => (await import("./commands/ping.ts")).ping],
   health: ["ask the running service how it is", async () => (await import("./commands/health.ts")).health],
   "schema-version": [

@@ -19,16 +19,17 @@ export class BoundedList<Item> {
     return this.#leftOut;
   }
 
-  /** Whether it was kept. */
-  add(item: Item): boolean {
-    const bytes = Buffer.byteLength(JSON.stringify(item)) + 1;
-    if (this.#bytes + bytes > this.#maxBytes) {
-      this.#leftOut++;
-      return false;
+  /** Keeps the first of these forms of an item that fits, the longest first; whether one did. */
+  add(...forms: readonly Item[]): boolean {
+    for (const item of forms) {
+      const bytes = Buffer.byteLength(JSON.stringify(item)) + 1;
+      if (this.#bytes + bytes > this.#maxBytes) continue;
+      this.#bytes += bytes;
+      this.#items.push(item);
+      return true;
     }
-    this.#bytes += bytes;
-    this.#items.push(item);
-    return true;
+    this.#leftOut++;
+    return false;
   }
 
   /** The list as a checkpoint keeps it. */

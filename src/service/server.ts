@@ -32,7 +32,7 @@ export interface ServiceOptions {
   readonly database: ServiceDatabase;
   /** Bearer token of the admin routes, which are off without one. */
   readonly adminToken?: string | undefined;
-  /** The job runner, which the service starts and stops, and with which the admin routes make jobs. */
+  /** The job runner, which the service starts and stops; the admin routes make jobs with it. */
   readonly jobs?: ServiceJobs | undefined;
   readonly log: Logger;
   readonly metrics: StoreMetrics;

@@ -1,11 +1,11 @@
 /** The service as it is started and stopped by people: on a database that is given, and on an embedded one. */
 import { once } from "node:events";
-import { chmod, readFile, writeFile } from "node:fs/promises";
+import { chmod, readFile, stat, writeFile } from "node:fs/promises";
 import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { processStart } from "../../src/database/embedded/processes.ts";
+import { processStart } from "../../src/resilience/process-start.ts";
 import { barFile } from "../support/bar-lines.ts";
 import {
   type CommandOptions,
@@ -95,6 +95,17 @@ describe("on a database that is given", () => {
     expect(await stop(service, "SIGTERM")).toMatchObject({ code: 0 });
     const sessions = "select from pg_stat_activity where application_name like 'mds%' and datname = current_database()";
     await until(async () => expect(await database.sql(sessions)).toEqual([]));
+  });
+
+  it("R33 refuses a short ADMIN_TOKEN at start without showing it, and has no admin routes without one", async () => {
+    const short = await startService({ DATABASE_URL: database.url, ADMIN_TOKEN: "fifteen-letters" }).done;
+    expect(short).toMatchObject({ code: 1, stdout: "" });
+    expect(short.stderr).toMatch(
+      /^mds: ADMIN_TOKEN is "\*\*\*" \(environment\)\. Allowed: 16 to 512 .*\(config_invalid\)\n$/,
+    );
+    const url = await readyUrl(startService({ DATABASE_URL: database.url }));
+    const answer = await fetch(`${url}/tenants`, { headers: { authorization: "Bearer undefined" } });
+    expect([answer.status, await answer.json()]).toEqual([503, expect.objectContaining({ code: "admin_disabled" })]);
   });
 
   it("R29 keeps its connections however often it is asked", async () => {
@@ -241,6 +252,29 @@ describe("on an embedded database", () => {
     const { code, stdout, stderr } = await verb("query", "bars", "--symbol", "AAA", "--json");
     expect({ code, rows: (JSON.parse(stdout) as unknown[]).length }).toEqual({ code: 0, rows: 100 });
     expect(stderr).toBe("Using the embedded database in .mds, since no database URL is set.\n");
+  });
+
+  it("makes an admin token, keeps it, and shows only where", async () => {
+    const first = startService();
+    const url = await readyUrl(first);
+    const path = join(scratch.path, ".mds/admin-token");
+    const token = (await readFile(path, "utf8")).trim();
+    expect(((await stat(path)).mode & 0o777).toString(8)).toBe("600");
+    expect(first.output.stderr).toContain("  admin   token in .mds/admin-token\n");
+    const statusOf = async (at: string, given: string) =>
+      (await fetch(`${at}/tenants`, { headers: { authorization: `Bearer ${given}` } })).status;
+    expect([await statusOf(url, token), await statusOf(url, `${token}x`)]).toEqual([200, 401]);
+    const { stdout, stderr } = await stop(first, "SIGTERM");
+    expect(stdout + stderr).not.toContain(token);
+
+    const second = startService();
+    expect(await statusOf(await readyUrl(second), token)).toBe(200);
+    await stop(second, "SIGTERM");
+
+    const given = startService({ ADMIN_TOKEN: "an-operators-own-token" });
+    const other = await readyUrl(given);
+    expect([await statusOf(other, "an-operators-own-token"), await statusOf(other, token)]).toEqual([200, 401]);
+    expect(given.output.stderr).not.toContain("admin ");
   });
 
   it("finds its data again after kill -9", async () => {

@@ -13,6 +13,8 @@ const ADMINS: readonly Role[] = ["mds_admin"];
 const LEDGER_READERS: readonly Role[] = ["mds_app", "mds_reader", "mds_admin"];
 const LEDGER_WRITERS: readonly Role[] = ["mds_app", "mds_admin"];
 
+const AGGREGATES = ["bars_5m", "bars_15m", "bars_1h", "bars_1d"];
+
 export const VIEWS: Readonly<Record<string, readonly Role[]>> = {
   bars: READERS,
   bars_ohlcv: READERS,
@@ -20,6 +22,7 @@ export const VIEWS: Readonly<Record<string, readonly Role[]>> = {
   fundamentals: READERS,
   news: READERS,
   signals: READERS,
+  ...Object.fromEntries(AGGREGATES.map((name) => [name, READERS])),
   latest_prices: READERS,
   data_freshness: READERS,
   job_runs_summary: ADMINS,
@@ -48,6 +51,7 @@ export const FUNCTIONS: Readonly<Record<string, readonly Role[]>> = {
   ...perDataset((dataset) => `mds.read_${dataset}`, READERS),
   ...perDataset((dataset) => `mds.ensure_${dataset}_series`, WRITERS),
   ...perDataset((dataset) => `mds.upsert_${dataset}`, WRITERS),
+  ...perDataset((dataset) => `mds.insert_${dataset}`, WRITERS),
   ...perDataset((dataset) => `store.own_${dataset}_series`, READERS),
   "mds.applied_migrations": LEDGER_READERS,
   "mds.session_tenant": READERS,
@@ -69,6 +73,11 @@ export const FUNCTIONS: Readonly<Record<string, readonly Role[]>> = {
   "mds.revoke_ingest_token": ADMINS,
   "mds.find_token_tenant": WRITERS,
   "mds.claim_idempotency_key": ADMINS,
+  "mds.begin_tenant_deletion": ADMINS,
+  "mds.open_transactions": ADMINS,
+  "mds.list_tenant_tables": ADMINS,
+  "mds.delete_tenant_rows": ADMINS,
+  "mds.finish_tenant_deletion": ADMINS,
   "mds.start_run": LEDGER_WRITERS,
   "mds.progress_run": LEDGER_WRITERS,
   "mds.heartbeat_run": LEDGER_WRITERS,
@@ -95,9 +104,24 @@ export const FUNCTIONS: Readonly<Record<string, readonly Role[]>> = {
   "mds.engine": LEDGER_READERS,
   "mds.read_policies": ADMINS,
   "mds.set_policy": ADMINS,
+  "mds.find_bars_answers": READERS,
+  ...Object.fromEntries(AGGREGATES.map((name) => [`mds.read_${name}`, READERS])),
+  "mds.mark_aggregates": ADMINS,
+  "mds.refresh_aggregates": ADMINS,
+  "store.bars_aggregates": [],
+  "store.bars_levels": [],
+  "store.bars_kept": [],
+  "store.bars_marked": [],
+  "store.mark_bars": [],
+  "store.mark_changed_bars": [],
+  "store.mark_bars_partition": [],
+  "store.mark_all_bars": [],
+  "store.mark_enabled_aggregate": [],
+  "store.refresh_bars_ranges": [],
   "store.duration_text": [],
   "store.all_partitions": [],
   "store.make_partitions": [],
   "store.kept_since": [],
   "store.require_attempt": [],
+  "store.tenant_tables": [],
 };

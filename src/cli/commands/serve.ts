@@ -122,8 +122,15 @@ function serviceJobs(
   metrics: StoreMetrics,
   urls: () => Promise<JobUrls>,
 ): JobRunner {
-  const definitions = builtInJobs(backfillAccess(config));
-  return new JobRunner({ urls, definitions, group: SERVICE_GROUP, work: config.values.jobsEnabled, log, metrics });
+  const work = config.values.jobsEnabled;
+  return new JobRunner({
+    urls,
+    definitions: builtInJobs(backfillAccess(config)),
+    group: SERVICE_GROUP,
+    work,
+    log,
+    metrics,
+  });
 }
 
 function databaseName(url: string): string {
