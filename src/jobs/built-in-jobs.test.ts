@@ -9,8 +9,8 @@ const BUILT_IN_JOBS = builtInJobs({ dirs: [], hosts: [], credentials: new Map() 
 const document = readFileSync(new URL("../../docs/jobs.md", import.meta.url), "utf8");
 
 /** Rows of the table of jobs: name, schedule in words, description. */
-const table = [...document.matchAll(/^\| `([a-z-]+)` \| `[^|]*` \| ([^|]+) \| ([^|]+) \|$/gm)].map(
-  ([, name, schedule, description]) => ({ name, schedule, description }),
+const rows = [...document.matchAll(/^\| `([a-z-]+)` \| `([^|]*)` \| ([^|]+) \| ([^|]+) \|$/gm)].map(
+  ([, name, input, schedule, description]) => ({ name: name!, input: input!, schedule, description }),
 );
 
 /** `03:20 daily`, `hourly at :05`, `every minute`; any other as it is. */
@@ -28,7 +28,13 @@ describe("the built-in jobs", () => {
     const jobs = BUILT_IN_JOBS.map(({ name, schedule, description }) => {
       return { name, schedule: inWords(schedule), description };
     });
-    expect(table).toEqual(jobs.sort((one, other) => (one.name < other.name ? -1 : 1)));
+    expect(rows.map(({ name, schedule, description }) => ({ name, schedule, description }))).toEqual(
+      jobs.sort((one, other) => (one.name < other.name ? -1 : 1)),
+    );
+  });
+
+  it.each(rows)("$name may be asked for as docs/jobs.md shows", async ({ name, input }) => {
+    await expect(parseInput(definitionsByName(BUILT_IN_JOBS).get(name)!, JSON.parse(input))).resolves.toBeDefined();
   });
 
   it("have names of their own, and inputs that a schedule can do without", async () => {
