@@ -2,7 +2,7 @@
  * The admin token of a service on an embedded database: made at the first start, kept in the data folder for its owner
  * alone, and the same at every further start.
  */
-import { randomBytes } from "node:crypto";
+import { randomBytes, randomUUID } from "node:crypto";
 import { access, chmod, link, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { messageOf, StoreError } from "../errors/store-error.ts";
@@ -54,8 +54,7 @@ async function exists(path: string): Promise<boolean> {
 /** Makes the file whole or not at all, and leaves one alone that is there: two services may start at once. */
 async function make(path: string): Promise<string> {
   const token = randomBytes(TOKEN_BYTES).toString("base64url");
-  const temporary = `${path}.${process.pid}`;
-  await rm(temporary, { force: true });
+  const temporary = `${path}.${randomUUID()}`;
   await writeFile(temporary, `${token}\n`, { flag: "wx", mode: OWNER_ONLY });
   try {
     await link(temporary, path);

@@ -3,7 +3,7 @@
  * before waits. Closing it closes connections only; the server itself is ended with `stopServer`, after the service.
  */
 import type { SchemaVersion } from "../contracts/schema-version.ts";
-import { type EmbeddedDatabase, openEmbedded } from "../database/embedded.ts";
+import { type EmbeddedDatabase, type EmbeddedUrls, openEmbedded } from "../database/embedded.ts";
 import type { EngineName } from "../database/engine/engine.ts";
 import { StoreDatabase } from "../database/store-database.ts";
 import type { AdminScope } from "../database/tenants.ts";
@@ -46,6 +46,12 @@ export class EmbeddedServiceDatabase implements ServiceDatabase {
   /** The folder that holds the data, once the server was started. */
   get folder(): string | undefined {
     return this.#opened?.server.folder;
+  }
+
+  /** Where it is, once it was started. */
+  async urls(): Promise<EmbeddedUrls> {
+    const { server } = await this.#opening;
+    return { url: server.url, adminUrl: server.adminUrl };
   }
 
   async ping(signal: AbortSignal): Promise<void> {

@@ -27,7 +27,8 @@ const VERBS: Readonly<Record<string, readonly [summary: string, load: () => Prom
   dump: ["write datasets to files", async () => (await import("./commands/dump.ts")).dump],
   restore: ["load what dump wrote", async () => (await import("./commands/restore.ts")).restore],
   latest: ["print latest prices", async () => (await import("./commands/latest.ts")).latest],
-  jobs: ["show and prune the ledger of runs", async () => (await import("./commands/jobs.ts")).jobs],
+  jobs: ["ask for jobs and follow them; the ledger of runs", async () => (await import("./commands/jobs.ts")).jobs],
+  dlq: ["show, replay and delete dead letters", async () => (await import("./commands/dlq.ts")).dlq],
   ping: ["ask whether the database answers", async () => (await import("./commands/ping.ts")).ping],
   health: ["ask the running service how it is", async () => (await import("./commands/health.ts")).health],
   "schema-version": [

@@ -50,6 +50,14 @@ export class DatasetClient<S extends DatasetShape> {
   }
 
   /**
+   * @internal Writes rows whose keys are not stored, and changes none that is. A row is rejected with `key_present` when
+   * its key is stored with other values, and with `field_missing` when a required field is absent.
+   */
+  insertAbsent(rows: RowSource<InputRow<S>>, options?: UpsertOptions): Promise<UpsertResult> {
+    return upsertRows({ ...this.#target, onlyAbsent: true }, rows, options);
+  }
+
+  /**
    * The rows of a window in batches of at most 20,000, in one snapshot: series by series in the order of their
    * dimensions, each in time order. Holds one connection until it ends; leaving the loop early gives it back.
    *
@@ -87,6 +95,8 @@ export class DatasetClient<S extends DatasetShape> {
 export interface AnyDatasetClient {
   readonly dataset: DatasetShape;
   upsert(rows: RowSource<unknown>, options?: UpsertOptions): Promise<UpsertResult>;
+  /** @internal Writes rows whose keys are not stored, and changes none that is. */
+  insertAbsent(rows: RowSource<unknown>, options?: UpsertOptions): Promise<UpsertResult>;
   read(
     query: AnyWindowQuery,
     options?: PublicOptions<RowReadOptions>,

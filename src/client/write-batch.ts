@@ -24,7 +24,8 @@ export interface WriteCounts {
   superseded: number;
 }
 
-interface BatchOutcome extends WriteCounts {
+/** What became of a batch. */
+export interface BatchOutcome extends WriteCounts {
   /** Rows, by their place in the batch, that could not be stored. */
   readonly rejections: { readonly row: number; readonly rejection: Rejection }[];
 }
@@ -34,6 +35,10 @@ export interface WriteTarget {
   readonly dataset: DatasetShape;
   readonly series: SeriesCache;
   readonly partitions: PartitionCache;
+  /** Rows whose key is stored are refused unless they are what is stored. */
+  readonly onlyAbsent?: boolean;
+  /** How often a statement is tried again here; unless given, as `withRetry` has it. */
+  readonly maxRetries?: number;
 }
 
 /**
@@ -51,7 +56,7 @@ export async function writeBatch(
   } catch (error) {
     // A cache was out of date: a tenant's series or a partition is gone. Look again, once.
     if (!(error instanceof StoreError)) throw error;
-    if (error.code === "series_unknown") target.series.forget(batch.series);
+    if (error.code === "series_unknown") target.series.forget(target.scope, batch.series);
     else if (error.code === "partition_missing") target.partitions.clear();
     else throw error;
     return writeOnce(target, batch, turn, signal);
@@ -64,11 +69,11 @@ async function writeOnce(
   turn: Promise<unknown>,
   signal?: AbortSignal,
 ): Promise<BatchOutcome> {
-  const { scope, series, partitions } = target;
-  const ids = await withRetry(() => series.resolve(scope, batch.series, signal), signal);
-  await withRetry(() => partitions.ensure(scope, batch.times, batch.size, signal), signal);
+  const { scope, series, partitions, maxRetries } = target;
+  const ids = await withRetry(() => series.resolve(scope, batch.series, signal), signal, maxRetries);
+  await withRetry(() => partitions.ensure(scope, batch.times, batch.size, signal), signal, maxRetries);
   const { groups, superseded, rejections } = foldBatch(batch, ids);
-  const statements = groups.map((group) => upsertStatement(target.dataset, batch, ids, group));
+  const statements = groups.map((group) => writeStatement(target, batch, ids, group));
   const outcome: BatchOutcome = { inserted: 0, updated: 0, unchanged: 0, superseded, rejections: [...rejections] };
   await turn;
   for (const [at, group] of groups.entries()) {
@@ -94,33 +99,40 @@ async function writeGroup(
   outcome: BatchOutcome,
   signal?: AbortSignal,
 ): Promise<void> {
-  const [answer] = await withRetry(() => runInTenant<UpsertAnswer>(target.scope, statement, signal), signal);
+  const send = (): Promise<UpsertAnswer[]> => runInTenant<UpsertAnswer>(target.scope, statement, signal);
+  const [answer] = await withRetry(send, signal, target.maxRetries);
   const { rejected, reasons, inserted, updated, unchanged } = answer!;
-  if (rejected === null) {
+  if (rejected === null || target.onlyAbsent) {
     outcome.inserted += Number(inserted);
     outcome.updated += Number(updated);
     outcome.unchanged += Number(unchanged);
-    return;
   }
+  if (rejected === null) return;
   for (const [at, position] of rejected.entries()) {
     const row = group.rows[position - 1]!;
     outcome.rejections.push({ row, rejection: storedRejection(reasons![at]!) });
   }
+  if (target.onlyAbsent) return; // the others are stored
   const refused = new Set(rejected.map((position) => position - 1));
   const rows = group.rows.filter((_, at) => !refused.has(at));
   if (rows.length === 0) return;
   const rest = { present: group.present, rows };
-  await writeGroup(target, batch, ids, rest, upsertStatement(target.dataset, batch, ids, rest), outcome, signal);
+  await writeGroup(target, batch, ids, rest, writeStatement(target, batch, ids, rest), outcome, signal);
 }
 
 function storedRejection(code: ErrorCode): Rejection {
+  if (code === "key_present") return { code, message: "Another row with this key is stored, which may be newer." };
   return code === "field_missing"
     ? { code, message: "A required field is absent, and no row with this key is stored that could keep its value." }
     : { code, message: "Together with the stored values of the absent fields the row is impossible." };
 }
 
-function upsertStatement(dataset: DatasetShape, batch: RowBatch, ids: Int32Array, group: RowGroup): Statement {
-  const { present, rows } = group;
+function writeStatement(
+  { dataset, onlyAbsent = false }: WriteTarget,
+  batch: RowBatch,
+  ids: Int32Array,
+  { present, rows }: RowGroup,
+): Statement {
   const isAbsent = (slot: number): boolean => (present & (1 << slot)) === 0;
   const parameters = [
     { cast: "int4[]", value: encodeInt4Array(ids, batch.seriesAt, rows) },
@@ -133,7 +145,7 @@ function upsertStatement(dataset: DatasetShape, batch: RowBatch, ids: Int32Array
   ];
   const list = parameters.map(({ cast }, at) => `$${at + 1}::${cast}`).join(", ");
   return {
-    text: `select inserted, updated, unchanged, rejected, reasons from mds.upsert_${dataset.name}(${list})`,
+    text: `select inserted, updated, unchanged, rejected, reasons from mds.${onlyAbsent ? "insert" : "upsert"}_${dataset.name}(${list})`,
     values: parameters.map(({ value }) => value),
   };
 }

@@ -8,7 +8,8 @@ import { hideSecrets } from "../errors/hide-secrets.ts";
 import { messageOf, StoreError } from "../errors/store-error.ts";
 import { parseEnvFile } from "./env-file.ts";
 import { nearestName } from "./nearest-name.ts";
-import { BACKFILL_CREDENTIAL_PREFIX, type Config, type ConfigKey, type Setting, settingList } from "./settings.ts";
+import type { Setting } from "./setting.ts";
+import { BACKFILL_CREDENTIAL_PREFIX, type Config, type ConfigKey, settingList } from "./settings.ts";
 
 /** Where a value came from, the strongest first. */
 export type ConfigSource = "flag" | "environment" | ".env" | "default";

@@ -78,7 +78,12 @@ const BODY_ERRORS: readonly ErrorCode[] = [
   "media_type_unsupported",
   "request_timeout",
 ];
-const JOB_ERRORS: readonly ErrorCode[] = ["idempotency_key_invalid", "idempotency_key_reused", "jobs_unavailable"];
+const JOB_ERRORS: readonly ErrorCode[] = [
+  "idempotency_key_invalid",
+  "idempotency_key_reused",
+  "jobs_unavailable",
+  "job_queue_full",
+];
 
 /** Every code that an endpoint may answer with. */
 export function errorsOf(endpoint: Endpoint): readonly ErrorCode[] {

@@ -6,6 +6,7 @@ import type { Endpoint } from "./endpoint.ts";
 
 const HEALTH = "Health";
 const MAINTENANCE = "Maintenance";
+const POLICIES = "Policies";
 const JOBS = "Jobs";
 const TENANTS = "Tenants and ingest tokens";
 const DOCUMENTS = "Documents";
@@ -124,7 +125,29 @@ export const ENDPOINTS = {
     isBodyOptional: true,
     makesJob: true,
     answers: accepted,
-    errors: ["job_unknown"],
+    errors: ["job_unknown", "tenant_unknown"],
+  },
+  listPolicies: {
+    method: "GET",
+    path: "/policies",
+    tag: POLICIES,
+    summary: "List the policies of datasets and aggregates",
+    auth: "admin",
+    answers: { 200: { description: "The policies, datasets before their aggregates.", schema: "PolicyList" } },
+  },
+  applyPolicies: {
+    method: "PUT",
+    path: "/policies",
+    tag: POLICIES,
+    summary: "Change policies",
+    description:
+      "All changes or none. An omitted dataset or field stays as it is; null keeps rows for ever, or never compresses " +
+      "them. Applying the same twice changes nothing.",
+    auth: "admin",
+    query: "PolicyQuery",
+    body: "PoliciesInput",
+    answers: { 200: { description: "What changed, or with `dry_run` would change.", schema: "PolicyChanges" } },
+    errors: ["policy_refused"],
   },
   listJobs: {
     method: "GET",

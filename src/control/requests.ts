@@ -18,6 +18,27 @@ export const jobQuery = z.strictObject({
   limit: z.coerce.number().int().min(1).max(1_000).default(DEFAULT_JOBS).describe("At most so many, the newest first."),
 });
 
+export const policyQuery = z.strictObject({
+  dry_run: z.enum(["true", "false"]).default("false").describe("Whether only to tell what would change."),
+});
+
+const policy = z.object({
+  dataset: z.string().describe("The dataset, or an aggregate's own name, such as bars_5m."),
+  source: z.string().nullable().describe("Of an aggregate: what it is made of."),
+  timeframe: z.string().nullable().describe("Of an aggregate."),
+  partition_width: z.enum(["month", "year"]),
+  compress_after: z.string().nullable(),
+  keep_for: z.string().nullable(),
+  enabled: z.boolean(),
+  updated_at: z.string().describe("ISO 8601, UTC."),
+});
+const policyValue = z.union([z.string(), z.boolean()]).nullable();
+
+export const policyList = z.object({ policies: z.array(policy) });
+export const policyChanges = z.object({
+  changes: z.array(z.object({ dataset: z.string(), field: z.string(), before: policyValue, after: policyValue })),
+});
+
 export const jobList = z.object({ jobs: z.array(job) });
 
 export const acceptedJobs = acceptedJob.extend({
@@ -26,4 +47,6 @@ export const acceptedJobs = acceptedJob.extend({
     .describe("All jobs of this request; `job_id` and `location` are those of the first."),
 });
 
+export type PolicyRecord = z.output<typeof policy>;
+export type PolicyChangeRecord = z.output<typeof policyChanges>["changes"][number];
 export type AcceptedJobs = z.output<typeof acceptedJobs>;

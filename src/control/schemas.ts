@@ -16,7 +16,19 @@ import {
   retentionInput,
   verifyCoverageInput,
 } from "./job-inputs.ts";
-import { acceptedJobs, backfillPath, jobList, jobPath, jobQuery, tenantPath, tokenPath } from "./requests.ts";
+import { policiesInput } from "./policies.ts";
+import {
+  acceptedJobs,
+  backfillPath,
+  jobList,
+  jobPath,
+  jobQuery,
+  policyChanges,
+  policyList,
+  policyQuery,
+  tenantPath,
+  tokenPath,
+} from "./requests.ts";
 
 export const SCHEMAS = {
   AcceptedJob: acceptedJob,
@@ -35,6 +47,10 @@ export const SCHEMAS = {
   MigrateInput: migrateInput,
   NewIngestToken: newIngestToken,
   NewTenant: newTenant,
+  PoliciesInput: policiesInput,
+  PolicyChanges: policyChanges,
+  PolicyList: policyList,
+  PolicyQuery: policyQuery,
   Problem: problem,
   RebuildAggregatesInput: rebuildAggregatesInput,
   RefreshAggregatesInput: refreshAggregatesInput,

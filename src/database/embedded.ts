@@ -6,11 +6,12 @@
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { messageOf, StoreError } from "../errors/store-error.ts";
+import { type LockErrors, liveOwner, type OwnerLock, takeOwnership } from "../resilience/owner-lock.ts";
+import { processStart } from "../resilience/process-start.ts";
 import { locateBinaries, makeUsable } from "./embedded/binaries.ts";
 import { prepareCluster, readCredentials, urlsOf } from "./embedded/cluster.ts";
-import { liveOwner, type OwnerLock, takeOwnership } from "./embedded/owner-lock.ts";
 import { existingPlace, makePlace, type Place } from "./embedded/place.ts";
-import { processStart, serverProcesses, stopServerProcesses } from "./embedded/processes.ts";
+import { serverProcesses, stopServerProcesses } from "./embedded/processes.ts";
 import { boundLog, logPath, startServer } from "./embedded/server.ts";
 import { makeSocketFolder, removeSocketFolder, socketFolder } from "./embedded/socket-folder.ts";
 import { type EmbeddedLog, Supervisor } from "./embedded/supervisor.ts";
@@ -54,7 +55,7 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedDa
   const signal = options.signal ?? new AbortController().signal;
   const binaries = await locateBinaries();
   const place = await makePlace(options.dataDir);
-  const lock = await takeOwnership(place.home);
+  const lock = await takeOwnership(place.home, lockErrors(place.home));
   try {
     const usable = await makeUsable(binaries, place.home, place.runAs, place.notices);
     const credentials = await prepareCluster(place, usable, "durable", signal);
@@ -96,6 +97,18 @@ export async function attachEmbedded(options: { readonly dataDir: string }): Pro
   const [pid, socketDir, state] = [Number(status[0]), status[4], status[7]?.trim()];
   const isLive = (await serverProcesses(place)).some((one) => one.postmaster && one.pid === pid);
   return credentials && socketDir && isLive && state === "ready" ? urlsOf(credentials, socketDir) : undefined;
+}
+
+function lockErrors(home: string): LockErrors {
+  return {
+    inUse: (who, pid) =>
+      new StoreError(
+        "embedded_in_use",
+        `The embedded database in ${home} is in use by ${who}: stop that one first, or set MDS_DATA_DIR to another folder.`,
+        { details: { pid, folder: home } },
+      ),
+    failed: (sentence) => new StoreError("embedded_failed", sentence),
+  };
 }
 
 function owned(

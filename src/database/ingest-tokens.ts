@@ -6,6 +6,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { StoreError } from "../errors/store-error.ts";
 import { type RoleScope, runAsRole } from "./session.ts";
 import { type AdminScope, requireTenant, unknownTenant } from "./tenants.ts";
+import { utcText } from "./utc-text.ts";
 
 /** A token as it is listed: without the secret. */
 export interface IngestToken {
@@ -31,8 +32,7 @@ const TOKEN_FORM = /^mds_[A-Za-z0-9_-]{43}$/;
 
 const UUID_FORM = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
-const ISO = (column: string): string => `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
-const COLUMNS = `id, name, ${ISO("created_at")} as created_at, ${ISO("revoked_at")} as revoked_at`;
+const COLUMNS = `id, name, ${utcText("created_at")} as created_at, ${utcText("revoked_at")} as revoked_at`;
 
 /**
  * Makes a token of a tenant, named by slug or UUID.

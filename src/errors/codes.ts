@@ -88,7 +88,6 @@ export const ERROR_CODES = {
   job_superseded: fact(409),
   job_lost: fact(500, true),
   job_queue_full: fact(429, true),
-  job_queue_unavailable: fact(503, true),
   jobs_unavailable: fact(503, true),
 
   // Backfills
@@ -99,6 +98,9 @@ export const ERROR_CODES = {
   // Deleting tenants
   tenant_protected: fact(409),
   tenant_in_use: fact(503, true),
+
+  // Coordinator
+  queue_full: fact(429, true),
 
   // Database
   database_unavailable: fact(503, true),
@@ -112,6 +114,15 @@ export const ERROR_CODES = {
   deadline_exceeded: fact(504, true),
   aborted: fact(499),
   window_too_large: fact(422),
+
+  // Spool and dead letters
+  spool_full: fact(503, true),
+  spool_unavailable: fact(503, true),
+  spool_in_use: fact(503),
+  spool_damaged: fact(500),
+  dead_letters_unavailable: fact(503, true),
+  dead_letters_in_use: fact(409, true),
+  key_present: fact(409),
 
   // Migrations
   migration_altered: fact(500),

@@ -42,14 +42,17 @@ export function bearerGuard({
     const verdict = attempts.note(request.ip, hash.toString("base64"));
     if (verdict.kind === "limited") return done(tooMany(reply, verdict.retryAfterSeconds));
     const { method, ip } = request;
-    log.warn({ method, endpoint: request.routeOptions.url, ip }, `A request ${fault(given)} was refused.`);
+    log.warn(
+      { method, endpoint: request.routeOptions.url, ip },
+      given === undefined ? "A request without a token was refused." : "A request with a wrong token was refused.",
+    );
     const invalid = given === undefined ? "" : ', error="invalid_token"';
     reply.header("www-authenticate", `Bearer realm="${REALM}"${invalid}`);
-    return done(new StoreError("unauthorized", "This route needs the right token: Authorization: Bearer TOKEN."));
+    return done(
+      new StoreError("unauthorized", "This route needs the right bearer's token in the header Authorization."),
+    );
   };
 }
-
-const fault = (given: string | undefined): string => `with ${given === undefined ? "no" : "a wrong"} bearer token`;
 
 function tooMany(reply: FastifyReply, seconds: number): StoreError {
   reply.header("retry-after", String(seconds));

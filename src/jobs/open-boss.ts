@@ -7,6 +7,7 @@ import type { ConstructorOptions, PgBoss, Queue } from "pg-boss";
 import { openDirectConnection } from "../database/direct-connection.ts";
 import { OWNER_ROLE } from "../database/roles.ts";
 import { toStoreError } from "../database/sqlstate.ts";
+import { StoreError } from "../errors/store-error.ts";
 import type { JobDefinition } from "./define-job.ts";
 
 /** How often the queue does what; tests make it quicker. */
@@ -35,10 +36,6 @@ export const TIMING: JobTiming = {
 /** Schema of the queue; the migrator makes it. */
 const SCHEMA = "pgboss";
 export const DEFAULT_MAX_ATTEMPTS = 3;
-/** A runner tells the queue this often that it lives, and learns as often that its job was cancelled. */
-export const TOUCH_SECONDS = 2;
-/** The queue's own polling is a floor only: the runner wakes its workers when there is something for them. */
-export const FLOOR_POLLING_SECONDS = 30;
 const MAX_RETRY_DELAY_SECONDS = 600;
 /** The longest that the queue allows an attempt; the next one goes on from the checkpoint. */
 const ATTEMPT_SECONDS = 86_400;
@@ -53,6 +50,7 @@ const CONNECT_TIMEOUT_MS = 5_000;
 /** Far above any statement of the queue's; a connection that has gone silent is given up after it. */
 const STATEMENT_TIMEOUT_MS = 60_000;
 const HOUR_SECONDS = 3_600;
+const INSUFFICIENT_PRIVILEGE = "42501";
 
 interface BossOptions {
   /** Direct connection of a login that may act as the owner. */
@@ -63,10 +61,19 @@ interface BossOptions {
   readonly works: boolean;
   readonly timing: JobTiming;
   readonly onError: (error: Error) => void;
+  /** Of what the queue sees that is not well: a backlog, slow statements, a clock that differs from the server's. */
+  readonly onWarning: (message: string) => void;
 }
 
 /** @throws StoreError `config_invalid` behind a pooler, `migration_pending`, `database_unavailable`, `database_refused`. */
-export async function openBoss({ adminUrl, applicationName, works, timing, onError }: BossOptions): Promise<PgBoss> {
+export async function openBoss({
+  adminUrl,
+  applicationName,
+  works,
+  timing,
+  onError,
+  onWarning,
+}: BossOptions): Promise<PgBoss> {
   await refusePoolerOf(adminUrl);
   const { PgBoss: Boss } = await import("pg-boss");
   const options: ConstructorOptions & { keepAlive: boolean; query_timeout: number } = {
@@ -95,13 +102,21 @@ export async function openBoss({ adminUrl, applicationName, works, timing, onErr
     openTelemetry: { enabled: false },
   };
   const boss = new Boss(options);
-  boss.on("error", onError);
+  boss.on("error", onError).on("warning", ({ message }) => onWarning(message));
   try {
     return await boss.start();
   } catch (error) {
     await boss.stop({ graceful: false }).catch(() => undefined); // the first error is the one that counts
-    throw toStoreError(error);
+    throw (error as { code?: string }).code === INSUFFICIENT_PRIVILEGE ? notTheOwner(error) : toStoreError(error);
   }
+}
+
+function notTheOwner(cause: unknown): StoreError {
+  return new StoreError(
+    "role_missing",
+    `This login may not act as ${OWNER_ROLE}, to whom the job queue belongs; set ADMIN_DATABASE_URL to the login that migrates.`,
+    { cause },
+  );
 }
 
 /** How the queue treats the jobs of this definition. */

@@ -4,39 +4,41 @@
  * more than once, so its work has to bear repetition; of one job, no two attempts write progress at the same time.
  */
 import { randomUUID } from "node:crypto";
-import type { JobResult, JobWithMetadata, PgBoss } from "pg-boss";
+import type { JobResult, PgBoss } from "pg-boss";
 import type { Job } from "../contracts/job.ts";
 import { openPool, type Pool } from "../database/pool.ts";
 import { toStoreError } from "../database/sqlstate.ts";
 import type { AdminScope } from "../database/tenants.ts";
 import { showValue } from "../datasets/values/show-value.ts";
-import { messageOf, StoreError } from "../errors/store-error.ts";
+import { StoreError } from "../errors/store-error.ts";
 import { withDeadline } from "../resilience/with-deadline.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { StoreMetrics } from "../telemetry/metrics.ts";
+import { type ClaimedQueueJob, giveBack, type JobData, resultsOf, WORK_OPTIONS } from "./claimed-job.ts";
 import type { JobDefinition } from "./define-job.ts";
+import { definitionsByName } from "./definitions-by-name.ts";
 import { findTenant } from "./find-tenant.ts";
-import { type AttemptTools, JobAttempt, type Settlement } from "./job-attempt.ts";
+import { type AttemptTools, JobAttempt } from "./job-attempt.ts";
 import { countWaiting, jsonText } from "./job-progress.ts";
 import type { EnqueueOptions, JobFilter, JobQueue } from "./job-queue.ts";
 import { findJob, getJob, isFinal, listJobs } from "./job-records.ts";
-import {
-  DEFAULT_MAX_ATTEMPTS,
-  FLOOR_POLLING_SECONDS,
-  type JobTiming,
-  openBoss,
-  TIMING,
-  TOUCH_SECONDS,
-} from "./open-boss.ts";
+import { DEFAULT_MAX_ATTEMPTS, type JobTiming, openBoss, TIMING } from "./open-boss.ts";
 import { parseInput } from "./parse-input.ts";
 import { QueueWatch } from "./queue-watch.ts";
 import { matchQueues, matchSchedules } from "./schedules.ts";
+import { runnerSessionName } from "./session-name.ts";
 
-export interface JobRunnerOptions {
+/** Where the database is. */
+export interface JobUrls {
   /** The service's login; a member of mds_app and mds_admin. */
   readonly url: string;
-  /** Direct connection of the login that migrates; `url` unless given. */
-  readonly adminUrl?: string;
+  /** Direct connection of the login that migrates. */
+  readonly adminUrl: string;
+}
+
+export interface JobRunnerOptions {
+  /** Asked at each start; an embedded database has no address before it runs. */
+  readonly urls: () => Promise<JobUrls>;
   /** All that can be asked for here. */
   readonly definitions: readonly JobDefinition[];
   readonly log: Logger;
@@ -49,16 +51,17 @@ export interface JobRunnerOptions {
   readonly timing?: Partial<JobTiming>;
 }
 
-/** What the queue keeps of a job's request. */
-interface JobData {
-  readonly input: unknown;
-  readonly tenant_id?: string | null;
+/** A runner that is connected. */
+interface Opened extends JobUrls {
+  readonly boss: PgBoss;
+  /** For the ledger, the progress and the queue's state; never held for long. */
+  readonly pool: Pool;
+  /** For the jobs' own work. */
+  readonly workPool: Pool;
+  readonly watch: QueueWatch;
 }
 
-type Claimed = JobWithMetadata<JobData>;
-
-const NAME = /^[a-z][a-z0-9]*(?:-[a-z0-9]+)*$/;
-const MAX_NAME_CHARACTERS = 64;
+const DEFAULT_GROUP = "jobs";
 /** Far more than anybody waits for; what is beyond is most likely a loop. */
 const MAX_WAITING = 1_000;
 /** Names of files and symbols by the ten thousand, but no data. */
@@ -71,50 +74,39 @@ const CONNECT_TIMEOUT_MS = 5_000;
 const POOL_CONNECTIONS = 2;
 /** As many jobs as run at the same time in one process, each with one statement; opened only while jobs run. */
 const WORK_POOL_CONNECTIONS = 8;
+const DEFAULT_STOP_MS = 10_000;
 /** The queue's library takes no shorter time to stop. */
 const MIN_STOP_MS = 1_000;
 
-/** Start it, and stop it when done. While it is not started, or its database is away, calls throw `job_queue_unavailable` or the database's error. */
+/** Start it, and stop it when done. Until it is started, and once it is stopped, calls throw `jobs_unavailable`. */
 export class JobRunner implements JobQueue {
   readonly definitions: ReadonlyMap<string, JobDefinition>;
   readonly #options: JobRunnerOptions;
   readonly #timing: JobTiming;
   readonly #works: ReadonlySet<string>;
-  readonly #pool: Pool;
-  readonly #workPool: Pool;
-  readonly #watch: QueueWatch | undefined;
   readonly #stopping = new AbortController();
+  /** Jobs that run here. */
   readonly #running = new Map<string, AbortController>();
+  /** The queue's workers, by the job's name. */
   readonly #workers = new Map<string, string>();
+  /** Names of the jobs whose queue is known to be there. */
   readonly #queues = new Set<string>();
-  #boss: PgBoss | undefined;
+  #opened: Opened | undefined;
+  /** Why the last start failed. */
+  #startFault: StoreError | undefined;
 
   /** @throws StoreError `usage` for a name that is not allowed or is there twice. */
   constructor(options: JobRunnerOptions) {
+    const { work = true } = options;
     this.#options = options;
-    this.definitions = byName(options.definitions);
+    this.definitions = definitionsByName(options.definitions);
     this.#timing = { ...TIMING, ...options.timing };
-    const { work = true, log, metrics } = options;
     this.#works = new Set(work === true ? this.definitions.keys() : work === false ? [] : work);
-    const pool = { url: options.url, connectTimeoutMs: CONNECT_TIMEOUT_MS };
-    this.#pool = openPool({ ...pool, applicationName: this.#sessionName, maxConnections: POOL_CONNECTIONS });
-    this.#workPool = openPool({ ...pool, applicationName: "mds job", maxConnections: WORK_POOL_CONNECTIONS });
-    if (this.#works.size === 0) return;
-    this.#watch = new QueueWatch({
-      scope: this.#scope,
-      log,
-      wakeMs: this.#timing.wakeMs,
-      silenceMs: 2_000 * this.#timing.heartbeatSeconds,
-      onReady: (name) => this.#wake(name),
-      onRunEnded: (run) => metrics?.countRun(run),
-      onDepths: (depths) => metrics?.setJobQueue(depths),
-    });
   }
 
   /** What keeps this runner from its work; undefined while all is well. */
   get problem(): StoreError | undefined {
-    if (this.#boss === undefined) return notStarted();
-    return this.#watch?.problem;
+    return this.#opened === undefined ? (this.#startFault ?? notOpen()) : this.#opened.watch.problem;
   }
 
   /**
@@ -124,48 +116,35 @@ export class JobRunner implements JobQueue {
    * schedule that is none.
    */
   async start(): Promise<void> {
-    if (this.#boss !== undefined || this.#stopping.signal.aborted) return;
-    const { url, adminUrl = url, definitions, group = "jobs", work = true } = this.#options;
-    const boss = await openBoss({
-      adminUrl,
-      applicationName: this.#sessionName,
-      works: this.#works.size > 0,
-      timing: this.#timing,
-      onError: (error) => this.#onQueueError(error),
-    });
+    if (this.#opened !== undefined || this.#stopping.signal.aborted) return;
     try {
-      if (this.#works.size > 0) {
-        const worked = definitions.filter(({ name }) => this.#works.has(name));
-        await matchQueues(boss, worked, this.#timing);
-        for (const { name } of worked) this.#queues.add(name);
-        if (work === true) await matchSchedules(boss, definitions, group);
-        for (const definition of worked) await this.#work(boss, definition);
+      const opened = await this.#openAll();
+      if (this.#stopping.signal.aborted) {
+        await close(opened, 0);
+        return;
       }
+      this.#opened = opened;
+      if (this.#works.size > 0) opened.watch.start();
     } catch (error) {
-      await boss.stop({ graceful: false });
-      throw toStoreError(error);
+      this.#startFault = toStoreError(error);
+      throw this.#startFault;
     }
-    this.#boss = boss;
-    this.#watch?.start();
   }
 
   /**
    * Tells running jobs to stop, lets them save where they are, and gives them back to the queue; an attempt that was
    * stopped does not count. What does not heed its signal within the time counts as failed.
    */
-  async stop({ timeoutMs }: { readonly timeoutMs: number }): Promise<void> {
-    this.#stopping.abort(
-      new StoreError("shutting_down", "The process that ran the job stopped; the job goes on later."),
-    );
-    const boss = this.#boss;
-    this.#boss = undefined;
-    await this.#watch?.stop();
-    const stopped = boss?.stop({ graceful: true, timeout: Math.max(timeoutMs, MIN_STOP_MS) });
-    try {
-      await withDeadline(timeoutMs + MIN_STOP_MS, async () => await stopped);
-    } finally {
-      await Promise.allSettled([this.#pool, this.#workPool].map((pool) => (pool.ending ? undefined : pool.end())));
-    }
+  async stop({ timeoutMs = DEFAULT_STOP_MS }: { readonly timeoutMs?: number } = {}): Promise<void> {
+    const reason = "The process that ran the job stopped; the job goes on later.";
+    this.#stopping.abort(new StoreError("shutting_down", reason));
+    const opened = this.#opened;
+    this.#opened = undefined;
+    if (opened !== undefined) await close(opened, timeoutMs);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
   }
 
   async enqueue(name: string, input: unknown, { id = randomUUID(), signal }: EnqueueOptions = {}): Promise<Job> {
@@ -175,7 +154,7 @@ export class JobRunner implements JobQueue {
     const parsed = await parseInput(definition, given);
     definition.accept?.(parsed);
     const tenant = definition.tenantOf?.(parsed);
-    const boss = this.#open();
+    const { boss } = this.#open();
     const before = await findJob(this.#scope, id, signal);
     if (before !== undefined) return before;
     const data: JobData = {
@@ -202,7 +181,7 @@ export class JobRunner implements JobQueue {
 
   async cancel(id: string, signal?: AbortSignal): Promise<Job> {
     const job = await getJob(this.#scope, id, signal);
-    const boss = this.#open();
+    const { boss } = this.#open();
     if (!isFinal(job.state)) await asStoreError(() => boss.cancel(job.name, job.id));
     this.#running.get(job.id)?.abort(new StoreError("job_cancelled", "The job was cancelled."));
     const after = isFinal(job.state) ? job : await getJob(this.#scope, id, signal);
@@ -212,7 +191,7 @@ export class JobRunner implements JobQueue {
 
   async retry(id: string, signal?: AbortSignal): Promise<Job> {
     const job = await getJob(this.#scope, id, signal);
-    const boss = this.#open();
+    const { boss } = this.#open();
     if (job.state !== "failed" && job.state !== "cancelled") {
       throw new StoreError(
         "job_not_failed",
@@ -231,28 +210,75 @@ export class JobRunner implements JobQueue {
   }
 
   get #sessionName(): string {
-    return this.#works.size > 0 ? `mds jobs ${this.#options.group ?? "jobs"}` : "mds queue";
+    return this.#works.size > 0 ? runnerSessionName(this.#options.group ?? DEFAULT_GROUP) : "mds queue";
   }
 
   get #scope(): AdminScope {
-    return { pool: this.#pool, timeoutMs: QUERY_TIMEOUT_MS };
+    return scopeOf(this.#open());
   }
 
-  get #tools(): AttemptTools {
-    const { url, adminUrl = url, log, metrics } = this.#options;
+  async #openAll(): Promise<Opened> {
+    const urls = await this.#options.urls();
+    const boss = await openBoss({
+      adminUrl: urls.adminUrl,
+      applicationName: this.#sessionName,
+      works: this.#works.size > 0,
+      timing: this.#timing,
+      onError: (error) => this.#onQueueError(error),
+      onWarning: (message) => this.#options.log.warn(message),
+    });
+    const opened = this.#openPools(urls, boss);
+    try {
+      await this.#beginWork(opened);
+      return opened;
+    } catch (error) {
+      await close(opened, 0);
+      throw error;
+    }
+  }
+
+  #openPools({ url, adminUrl }: JobUrls, boss: PgBoss): Opened {
+    const { log, metrics } = this.#options;
+    const common = { url, connectTimeoutMs: CONNECT_TIMEOUT_MS };
+    const pool = openPool({ ...common, applicationName: this.#sessionName, maxConnections: POOL_CONNECTIONS });
+    const workPool = openPool({ ...common, applicationName: "mds job", maxConnections: WORK_POOL_CONNECTIONS });
+    const watch = new QueueWatch({
+      scope: scopeOf({ pool }),
+      log,
+      wakeMs: this.#timing.wakeMs,
+      silenceMs: 2_000 * this.#timing.heartbeatSeconds,
+      onReady: (name) => this.#wake(name),
+      onRunEnded: (run) => metrics?.countRun(run),
+      onDepths: (depths) => metrics?.setJobQueue(depths),
+    });
+    return { url, adminUrl, boss, pool, workPool, watch };
+  }
+
+  async #beginWork(opened: Opened): Promise<void> {
+    const { definitions, group = DEFAULT_GROUP, work = true } = this.#options;
+    const worked = definitions.filter(({ name }) => this.#works.has(name));
+    if (worked.length === 0) return;
+    await matchQueues(opened.boss, worked, this.#timing);
+    for (const { name } of worked) this.#queues.add(name);
+    if (work === true) await matchSchedules(opened.boss, definitions, group);
+    for (const definition of worked) await this.#work(opened, definition);
+  }
+
+  #tools(opened: Opened): AttemptTools {
+    const { log, metrics } = this.#options;
     return {
-      scope: this.#scope,
-      workScope: { pool: this.#workPool, timeoutMs: WORK_TIMEOUT_MS },
-      url,
-      adminUrl,
+      scope: scopeOf(opened),
+      workScope: { pool: opened.workPool, timeoutMs: WORK_TIMEOUT_MS },
+      url: opened.url,
+      adminUrl: opened.adminUrl,
       log,
       onRunEnded: (run) => metrics?.countRun(run),
     };
   }
 
-  #open(): PgBoss {
-    if (this.#boss === undefined) throw notStarted();
-    return this.#boss;
+  #open(): Opened {
+    if (this.#opened === undefined) throw notOpen();
+    return this.#opened;
   }
 
   #definition(name: string): JobDefinition {
@@ -275,16 +301,16 @@ export class JobRunner implements JobQueue {
     this.#queues.add(definition.name);
   }
 
-  async #work(boss: PgBoss, definition: JobDefinition): Promise<void> {
-    const worker = await boss.work<JobData, JobResult[], typeof WORK_OPTIONS>(
+  async #work(opened: Opened, definition: JobDefinition): Promise<void> {
+    const worker = await opened.boss.work<JobData, JobResult[], typeof WORK_OPTIONS>(
       definition.name,
       WORK_OPTIONS,
-      async ([job]) => await this.#runClaimed(boss, definition, job!),
+      async ([job]) => await this.#runClaimed(opened, definition, job!),
     );
     this.#workers.set(definition.name, worker);
   }
 
-  async #runClaimed(boss: PgBoss, definition: JobDefinition, job: Claimed): Promise<JobResult[]> {
+  async #runClaimed(opened: Opened, definition: JobDefinition, job: ClaimedQueueJob): Promise<JobResult[]> {
     const gone = new AbortController();
     job.signal.addEventListener("abort", () => gone.abort(claimLost()), { once: true });
     this.#running.set(job.id, gone);
@@ -292,8 +318,8 @@ export class JobRunner implements JobQueue {
     const claimed = { id, name, attempt: retryCount + 1, input: data.input, tenantId: data.tenant_id ?? null };
     const signal = AbortSignal.any([this.#stopping.signal, gone.signal]);
     try {
-      const settlement = await new JobAttempt(this.#tools, definition, claimed, signal).run();
-      if (settlement.kind === "stopped") await giveBack(boss, job, settlement.fault);
+      const settlement = await new JobAttempt(this.#tools(opened), definition, claimed, signal).run();
+      if (settlement.kind === "stopped") await giveBack(opened.boss, job, settlement.fault);
       return resultsOf(id, settlement);
     } catch (err) {
       this.#options.log.warn(
@@ -308,56 +334,29 @@ export class JobRunner implements JobQueue {
 
   #wake(name: string): void {
     const worker = this.#workers.get(name);
-    if (worker !== undefined) this.#boss?.notifyWorker(worker);
+    if (worker !== undefined) this.#opened?.boss.notifyWorker(worker);
   }
 
   #onQueueError(error: Error): void {
-    // While the database is away the watch says so once.
-    const level = this.problem === undefined ? "warn" : "debug";
-    this.#options.log[level]({ reason: messageOf(error) }, "The job queue reported an error.");
+    const fault = toStoreError(error);
+    // That the database is away is told once, by the watch.
+    this.#options.log[fault.retryable ? "debug" : "warn"]({ err: fault }, "The job queue reported an error.");
   }
 }
 
-const WORK_OPTIONS = {
-  includeMetadata: true,
-  perJobResults: true,
-  batchSize: 1,
-  pollingIntervalSeconds: FLOOR_POLLING_SECONDS,
-  heartbeatRefreshSeconds: TOUCH_SECONDS,
-} as const;
-
-/** Back to the queue at once, with one attempt more than before. */
-async function giveBack(boss: PgBoss, job: Claimed, fault: { code: string; message: string }): Promise<void> {
-  await boss.fail(job.name, job, fault);
-  if (job.retryCount >= job.retryLimit) await boss.retry(job.name, job.id);
-  await boss.update(job.name, undefined, { id: job.id, startAfter: 0, retryLimit: job.retryLimit + 1 });
+function scopeOf({ pool }: Pick<Opened, "pool">): AdminScope {
+  return { pool, timeoutMs: QUERY_TIMEOUT_MS };
 }
 
-function resultsOf(id: string, settlement: Settlement): JobResult[] {
-  switch (settlement.kind) {
-    case "succeeded":
-      return [{ id, status: "completed", output: { result: settlement.result } }];
-    case "failed":
-      return [{ id, status: settlement.final ? "deadletter" : "failed", output: settlement.fault }];
-    case "stopped":
-    case "gone":
-      // The job is no longer this attempt's, so what is said of it here changes nothing.
-      return [];
+/** Waits for jobs under way as long as it may, and gives all connections back. */
+async function close({ boss, pool, workPool, watch }: Opened, timeoutMs: number): Promise<void> {
+  await watch.stop();
+  try {
+    const timeout = Math.max(timeoutMs, MIN_STOP_MS);
+    await withDeadline(timeout + MIN_STOP_MS, () => boss.stop({ graceful: timeoutMs > 0, timeout }));
+  } finally {
+    await Promise.allSettled([pool.end(), workPool.end()]);
   }
-}
-
-function byName(definitions: readonly JobDefinition[]): ReadonlyMap<string, JobDefinition> {
-  const known = new Map<string, JobDefinition>();
-  for (const definition of definitions) {
-    const { name } = definition;
-    if (!NAME.test(name) || name.length > MAX_NAME_CHARACTERS) {
-      const form = `lower-case words joined by hyphens, at most ${MAX_NAME_CHARACTERS} characters`;
-      throw new StoreError("usage", `${showValue(name)} is no name of a job; it must be ${form}.`);
-    }
-    if (known.has(name)) throw new StoreError("usage", `Two jobs have the name "${name}"; give one another name.`);
-    known.set(name, definition);
-  }
-  return known;
 }
 
 async function asStoreError<T>(work: () => Promise<T>): Promise<T> {
@@ -372,11 +371,8 @@ function claimLost(): StoreError {
   return new StoreError("job_superseded", "The job was cancelled, or another runner has taken it over.");
 }
 
-function notStarted(): StoreError {
-  return new StoreError(
-    "job_queue_unavailable",
-    "The job queue is not open yet, or is closing; try again in a moment.",
-  );
+function notOpen(): StoreError {
+  return new StoreError("jobs_unavailable", "The job queue is not open yet, or is closing; try again in a moment.");
 }
 
 function pastOf(state: Job["state"]): string {

@@ -43,7 +43,7 @@ export function addAdminEndpoint<const E extends Endpoint>(
 }
 
 /** A path as the framework writes it: `/jobs/{id}` is `/jobs/:id`. */
-export function routePattern(path: string): string {
+function routePattern(path: string): string {
   return path.replaceAll(/\{(\w+)\}/g, ":$1");
 }
 

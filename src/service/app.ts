@@ -15,6 +15,7 @@ import { addHealthRoutes } from "./routes/health-routes.ts";
 import { addJobRoutes } from "./routes/job-routes.ts";
 import { addMaintenanceRoutes } from "./routes/maintenance-routes.ts";
 import { addMetricsRoutes } from "./routes/metrics-routes.ts";
+import { addPolicyRoutes } from "./routes/policy-routes.ts";
 import { addSchemaRoutes } from "./routes/schema-routes.ts";
 import { addTenantRoutes } from "./routes/tenant-routes.ts";
 import { addTokenRoutes } from "./routes/token-routes.ts";
@@ -51,6 +52,7 @@ export function createApp({ log, metrics, health, database, adminToken, jobs }: 
       addMaintenanceRoutes(app, guard, parts);
       addBackfillRoutes(app, guard, parts);
       addJobRoutes(app, guard, parts);
+      addPolicyRoutes(app, guard, parts);
       addTenantRoutes(app, guard, parts);
       addTokenRoutes(app, guard, parts);
       addDocumentRoutes(app, { jobs, version: packageVersion() });

@@ -14,7 +14,8 @@ section { border: 1px solid var(--line); border-radius: .5rem; padding: 0 1rem .
 code, pre { font: .875rem/1.45 ui-monospace, monospace; }
 pre { overflow-x: auto; background: var(--quiet); padding: .75rem; border-radius: .35rem; }
 table { border-collapse: collapse; width: 100%; } td, th { border-top: 1px solid var(--line); padding: .3rem .6rem .3rem 0; text-align: left; vertical-align: top; }
-.method { display: inline-block; min-width: 4.5em; font-weight: 600; color: var(--accent); }
+h3 code { font-size: 1em; }
+.method { display: inline-block; min-width: 5.25em; font-weight: 600; color: var(--accent); }
 a { color: var(--accent); } a:focus-visible, summary:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
 `;
 
@@ -136,9 +137,8 @@ const ENTITIES: Readonly<Record<string, string>> = {
   "<": "&lt;",
   ">": "&gt;",
   '"': "&quot;",
-  "'": "&#39;",
 };
 
 function text(words: string): string {
-  return words.replaceAll(/[&<>"']/g, (character) => ENTITIES[character]!);
+  return words.replaceAll(/[&<>"]/g, (character) => ENTITIES[character]!);
 }

@@ -56,7 +56,15 @@ const DESCRIPTION =
   "answers are to be ignored; those of requests are refused.";
 
 const JSON_TYPE = "application/json";
-const TARGET = { target: "draft-2020-12", io: "input", unrepresentable: "any" } as const;
+const TARGET: z.core.ToJSONSchemaParams = {
+  target: "draft-2020-12",
+  io: "input",
+  unrepresentable: "any",
+  // The format says the same in one word.
+  override: ({ jsonSchema }) => {
+    if (jsonSchema.format !== undefined) delete jsonSchema.pattern;
+  },
+};
 
 const IDEMPOTENCY_KEY: Parameter = {
   name: "Idempotency-Key",

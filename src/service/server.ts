@@ -9,7 +9,6 @@ import type { FastifyInstance } from "fastify";
 import type { Config } from "../config/settings.ts";
 import { packageVersion } from "../config/version.ts";
 import { StoreError } from "../errors/store-error.ts";
-import type { JobQueue } from "../jobs/job-queue.ts";
 import { withDeadline } from "../resilience/with-deadline.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { StoreMetrics } from "../telemetry/metrics.ts";
@@ -17,6 +16,7 @@ import { createApp } from "./app.ts";
 import { HealthMonitor, type HealthSnapshot } from "./health-monitor.ts";
 import { databaseProbe, migrationsProbe, prometheusProbe } from "./health-probes.ts";
 import type { ServiceDatabase } from "./service-database.ts";
+import { jobsProbe, type ServiceJobs, startJobs } from "./start-jobs.ts";
 import { type MigrationProgress, startMigration } from "./start-migration.ts";
 
 /** The part of the time for stopping that requests may take; the rest is for closing the database. */
@@ -32,8 +32,8 @@ export interface ServiceOptions {
   readonly database: ServiceDatabase;
   /** Bearer token of the admin routes, which are off without one. */
   readonly adminToken?: string | undefined;
-  /** What the admin routes make jobs with. */
-  readonly jobs?: JobQueue | undefined;
+  /** The job runner, which the service starts and stops; the admin routes make jobs with it. */
+  readonly jobs?: ServiceJobs | undefined;
   readonly log: Logger;
   readonly metrics: StoreMetrics;
   /** Called once, when the service is ready for the first time. */
@@ -96,7 +96,12 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
   let wasReady = false;
   const health = new HealthMonitor({
     version: packageVersion(),
-    probes: [databaseProbe(database), migrationsProbe(database, () => progress), prometheusProbe(metrics)],
+    probes: [
+      databaseProbe(database),
+      migrationsProbe(database, () => progress),
+      prometheusProbe(metrics),
+      ...(jobs === undefined ? [] : [jobsProbe(jobs)]),
+    ],
     onChange: (snapshot) => {
       metrics.setUp(snapshot.ready);
       if (!ending.signal.aborted) logChange(log, snapshot);
@@ -117,12 +122,13 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
   const migrated = config.migrateOnStart
     ? startMigration({ database, log, signal: ending.signal, onProgress, onApplied })
     : Promise.resolve();
+  const started = jobs === undefined ? migrated : migrated.then(() => startJobs(jobs, log, ending.signal));
   health.start();
 
   let stopped: Promise<void> | undefined;
   const stop = (): Promise<void> => {
     ending.abort();
-    stopped ??= stopParts({ app, health, migrated, database, log, timeoutMs: config.shutdownTimeoutMs });
+    stopped ??= stopParts({ app, health, started, database, jobs, log, timeoutMs: config.shutdownTimeoutMs });
     return stopped;
   };
   return { url, stop };
@@ -169,20 +175,23 @@ function logChange(log: Logger, { status, ready }: HealthSnapshot): void {
 interface Parts {
   readonly app: FastifyInstance;
   readonly health: HealthMonitor;
-  readonly migrated: Promise<void>;
+  /** The migration, and then the start of the job runner. */
+  readonly started: Promise<void>;
   readonly database: ServiceDatabase;
+  readonly jobs: ServiceJobs | undefined;
   readonly log: Logger;
   readonly timeoutMs: number;
 }
 
-async function stopParts({ app, health, migrated, database, log, timeoutMs }: Parts): Promise<void> {
+async function stopParts({ app, health, started, database, jobs, log, timeoutMs }: Parts): Promise<void> {
   const startedAt = performance.now();
   const requestsMs = timeoutMs * REQUESTS_SHARE;
   health.beginStopping();
   await Promise.all([
     finishRequests(app, requestsMs, log),
     inTime("The health check", health.stop(), requestsMs, log),
-    inTime("The migration", migrated, requestsMs, log),
+    inTime("The start", started, requestsMs, log),
+    ...(jobs === undefined ? [] : [inTime("The job runner", jobs.stop({ timeoutMs: requestsMs }), requestsMs, log)]),
   ]);
   const rest = Math.max(0, timeoutMs - (performance.now() - startedAt));
   await inTime("The database", database.close(), rest, log);

@@ -115,6 +115,11 @@ export class StoreMetrics {
     });
   }
 
+  /** Where further families of the same process are added. */
+  get registry(): Registry {
+    return this.#registry;
+  }
+
   /** Adds the metrics of the process, its memory and its event loop. Once, in a process that is scraped. */
   watchProcess(): void {
     collectDefaultMetrics({ register: this.#registry, eventLoopMonitoringPrecision: EVENT_LOOP_SAMPLE_MS });

@@ -149,7 +149,7 @@ async function foreignArgument(
   const filter = FOREIGN_RUNS[name];
   if (filter !== undefined && called.name === "recent_runs") return { foreign: filter, unknown: "'zz-unknown'" };
   const dimension = /^(vendor|symbol|timeframe|expiry|strike|option_type|name)(_value)?s?(_values)?$/.exec(name)?.[1];
-  if (dimension === undefined || !type.startsWith("text") || called.name.startsWith("upsert_")) return undefined;
+  if (dimension === undefined || !type.startsWith("text") || /^(upsert|insert)_/.test(called.name)) return undefined;
   const unknown: Record<string, string> = {
     expiry: "'2444-04-04'",
     strike: "'444444.4'",
@@ -167,7 +167,7 @@ async function foreignArgument(
 
 /** The other arguments: possible ones that leave everything open, one element a list. */
 function others(called: AttackedFunction, probed: number, value: string, flag: string, arena: Arena): string {
-  const writes = /^(ensure|upsert)_/.test(called.name);
+  const writes = /^(ensure|upsert|insert)_/.test(called.name);
   const plain: Readonly<Record<string, string>> = {
     "text[]": writes ? "array['5']" : "null",
     "timestamp with time zone[]": "array['2024-01-05Z']",
@@ -192,6 +192,7 @@ function others(called: AttackedFunction, probed: number, value: string, flag: s
     symbol_value: "'x'",
     timeframe_values: writes ? "array['1m']" : "null",
     expiry_values: writes ? "array['2030-01-01']" : "null",
+    named_timeframes: "array['5m', '1d']",
     option_type_values: writes ? "array['C']" : "null",
   };
   const list = called.argTypes.map((type, at) => {

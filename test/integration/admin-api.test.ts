@@ -1,8 +1,11 @@
 /** The admin API over real HTTP on a real database, with a job queue in memory: every route, and what each refuses. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { z } from "zod";
 import { acceptedJob, job } from "../../src/contracts/job.ts";
 import { acceptedJobs } from "../../src/control/requests.ts";
+import { defineJob } from "../../src/jobs/define-job.ts";
 import { ADMIN_TOKEN, type AdminService, startAdminService } from "../support/admin-service.ts";
+import { becomes, startRunner } from "../support/jobs.ts";
 import { createTestDatabase, type TestDatabase } from "../support/test-database.ts";
 
 const NO_JOB = "00000000-0000-4000-8000-000000000001";
@@ -144,6 +147,29 @@ describe("Idempotency-Key", () => {
     expect((await service.jobs.list()).map(({ id }) => id)).toEqual([ids[0]]);
   });
 
+  it("makes one job of 100 identical requests at once in the real queue, which runs once", async () => {
+    let runs = 0;
+    const count = defineJob({
+      name: "count-runs",
+      description: "Counts its runs.",
+      schema: z.strictObject({}),
+      mode: "backfill",
+      run: async () => ({ runs: ++runs }),
+    });
+    const queue = await startRunner(database, { definitions: [count] });
+    const real = await startAdminService(database, { adminToken: ADMIN_TOKEN, queue });
+    const answers = await Promise.all(
+      Array.from({ length: 100 }, () => real.send("POST", "/backfill/count-runs", { key: "real-hundred" })),
+    );
+    const ids = await Promise.all(answers.map(async (answer) => acceptedJob.parse(await answer.json()).job_id));
+    expect(new Set(ids).size).toBe(1);
+    expect((await becomes(queue, ids[0]!, "succeeded")).result).toEqual({ runs: 1 });
+    expect((await queue.list()).map(({ id }) => id)).toEqual([ids[0]]);
+    const shown = job.parse(await (await real.send("GET", `/jobs/${ids[0]}`)).json());
+    expect(shown).toMatchObject({ name: "count-runs", state: "succeeded", attempts: 1 });
+    await real.stop();
+  });
+
   it("is refused with another body, and is another key for another route", async () => {
     const first = await send("POST", "/retention/apply", { body: { dry_run: true }, key: "one" });
     expect(first.status).toBe(202);
@@ -234,6 +260,37 @@ describe("/jobs", () => {
       await expectProblem(await send(method, `/jobs/${NO_JOB}${path}`), 404, "job_not_found");
       await expectProblem(await send(method, `/jobs/seven${path}`), 400, "request_invalid");
     }
+  });
+});
+
+describe("/policies", () => {
+  const keptFor = async (): Promise<string | null | undefined> => {
+    const { policies } = (await (await send("GET", "/policies")).json()) as {
+      policies: { dataset: string; keep_for: string | null }[];
+    };
+    return policies.find(({ dataset }) => dataset === "news")?.keep_for;
+  };
+
+  it("shows them, tells what would change, changes it, and then nothing", async () => {
+    const before = await keptFor();
+    const body = { news: { keep_for: "12345 days" } };
+    const change = { dataset: "news", field: "keep_for", before, after: "12345 days" };
+    const dry = await send("PUT", "/policies?dry_run=true", { body });
+    expect([dry.status, await dry.json()]).toEqual([200, { changes: [change] }]);
+    expect(await keptFor()).toBe(before);
+    expect(await (await send("PUT", "/policies", { body })).json()).toEqual({ changes: [change] });
+    expect(await keptFor()).toBe("12345 days");
+    expect(await (await send("PUT", "/policies", { body })).json()).toEqual({ changes: [] });
+  });
+
+  it("refuses what is none", async () => {
+    await expectProblem(await send("PUT", "/policies", { body: { news: { keep_for: "soon" } } }), 422, "body_invalid");
+    await expectProblem(
+      await send("PUT", "/policies", { body: { gossip: { keep_for: null } } }),
+      422,
+      "policy_refused",
+    );
+    await expectProblem(await send("PUT", "/policies?dry_run=maybe", { body: {} }), 400, "request_invalid");
   });
 });
 

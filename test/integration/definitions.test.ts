@@ -4,6 +4,7 @@ import { migrateUp } from "../../src/database/migrator.ts";
 import { bars } from "../../src/datasets/bars.ts";
 import { columnsOf, type DatasetShape } from "../../src/datasets/dataset.ts";
 import { datasetSql } from "../../src/datasets/derive/sql.ts";
+import { insertFunctionSql } from "../../src/datasets/derive/sql-insert.ts";
 import { upsertFunctionSql } from "../../src/datasets/derive/sql-upsert.ts";
 import { fundamentals } from "../../src/datasets/fundamentals.ts";
 import { news } from "../../src/datasets/news.ts";
@@ -29,6 +30,7 @@ const OTHERS = [
   "0011-jobs.sql",
   "0012-access.sql",
   "0013-administration.sql",
+  "0014-insert-absent.sql",
 ];
 
 let migrated: TestDatabase;
@@ -65,6 +67,11 @@ describe("R1 one source of tables, views and functions", () => {
     await derived.sql(upsertFunctionSql(bars).replace("create function", "create or replace function"));
     await derived.sql("reset role");
     expect(await describeDatabase(derived)).toEqual(await describeDatabase(migrated));
+  });
+
+  it.each(Object.values(DATASETS))("the function that inserts $name is what the definition says", async (dataset) => {
+    const text = await readFile(new URL("../../migrations/0014-insert-absent.sql", import.meta.url), "utf8");
+    expect(text).toContain(insertFunctionSql(dataset));
   });
 
   it.each(Object.values(DATASETS))("the view of $name has the definition's columns in its order", async (dataset) => {

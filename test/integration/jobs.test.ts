@@ -120,7 +120,7 @@ describe("what is asked for", () => {
   it("is a usage error where two jobs have one name, or a name is none", () => {
     const make = (...names: string[]): JobRunner =>
       new JobRunner({
-        url: database.url,
+        urls: async () => database,
         definitions: names.map((name) => jobOf(name, async () => null)),
         log: keptLog().log,
       });
@@ -130,8 +130,8 @@ describe("what is asked for", () => {
 
   it("waits for a runner, and is refused while the queue is not open", async () => {
     const wait = jobOf("wait", async () => "done");
-    const closed = new JobRunner({ url: database.url, definitions: [wait], log: keptLog().log });
-    await expect(closed.enqueue("wait", {})).rejects.toMatchObject({ code: "job_queue_unavailable", retryable: true });
+    const closed = new JobRunner({ urls: async () => database, definitions: [wait], log: keptLog().log });
+    await expect(closed.enqueue("wait", {})).rejects.toMatchObject({ code: "jobs_unavailable", retryable: true });
     await closed.stop({ timeoutMs: 100 });
     const accepting = await startRunner(database, { definitions: [wait], work: false });
     const { id } = await accepting.enqueue("wait", {});

@@ -10,6 +10,8 @@ import { type RunningCommand, startProgram } from "../support/mds-command.ts";
 import { createTestDatabase, type TestDatabase } from "../support/test-database.ts";
 
 const PROGRAM = fileURLToPath(new URL("../support/retention-process.ts", import.meta.url));
+/** A process has to start first, on a machine that may be busy. */
+const PATIENCE_MS = 30_000;
 const MARCH = "bars_data_2020_03";
 
 let database: TestDatabase;
@@ -50,16 +52,13 @@ const holdRecord = () => hold("lock table store.retired_partitions in share mode
 
 /** Until retention waits for somebody's lock in a statement that begins like this. */
 async function waiting(statement: string): Promise<void> {
-  await expect
-    .poll(async () => {
-      const [row] = await database.sql<{ query: string }>(
-        `select query from pg_stat_activity where datname = current_database() and application_name = 'mds owner'
-           and wait_event_type = 'Lock' and query ilike $1`,
-        [`%${statement}%`],
-      );
-      return row !== undefined;
-    })
-    .toBe(true);
+  const waiters = () =>
+    database.sql(
+      `select query from pg_stat_activity where datname = current_database() and application_name = 'mds owner'
+         and wait_event_type = 'Lock' and query ilike $1`,
+      [`%${statement}%`],
+    );
+  await expect.poll(waiters, { timeout: PATIENCE_MS }).toHaveLength(1);
 }
 
 /** As kill -9 leaves it: the server ends what was under way by itself. */
@@ -72,7 +71,7 @@ async function kill({ child, done }: RunningCommand): Promise<void> {
         database.sql(
           "select from pg_stat_activity where datname = current_database() and application_name = 'mds owner'",
         ),
-      { timeout: 10_000 },
+      { timeout: PATIENCE_MS },
     )
     .toEqual([]);
 }
@@ -110,6 +109,26 @@ describe("retention that is killed", () => {
     expect(await partitions()).toHaveLength(2);
     expect(await engine.applyRetention(plan)).toMatchObject(whole);
     expect(await tables()).toEqual([]);
+  });
+
+  it("after it has announced: the next one begins anew, or forgets it when the policy keeps the rows again", async () => {
+    const plan = await engine.planRetention();
+    const analyze = await hold("lock table store.bars_data in share update exclusive mode");
+    const running = start(plan);
+    await waiting("concurrently");
+    await kill(running);
+    await analyze.release();
+    expect(await partitions()).toHaveLength(2);
+    expect((await engine.planRetention()).partitions).toMatchObject(whole);
+    await database.sql("update store.policies set keep_for = null where dataset = 'bars'");
+    expect(await engine.applyRetention(plan)).toEqual([]);
+    await database.sql(`alter table store.bars_data detach partition store.${MARCH}`);
+    expect((await engine.planRetention()).partitions).toEqual([]);
+    await database.sql(
+      `alter table store.bars_data attach partition store.${MARCH} for values from ('2020-03-01Z') to ('2020-04-01Z')`,
+    );
+    await database.sql("update store.policies set keep_for = '1 year' where dataset = 'bars'");
+    expect(await engine.applyRetention(plan)).toMatchObject(whole);
   });
 
   it("while it detaches: the next one finishes that, also with a new plan", async () => {
@@ -180,7 +199,13 @@ describe("retention at work", () => {
 
   it("is alone: a second one waits its turn and finds nothing left", async () => {
     const plan = await engine.planRetention();
-    const results = await Promise.all([engine.applyRetention(plan), engine.applyRetention(plan)]);
+    const reader = await holdReader();
+    const first = engine.applyRetention(plan);
+    await waiting("concurrently");
+    const second = engine.applyRetention(plan);
+    await waiting("pg_advisory_lock");
+    await reader.release();
+    const results = await Promise.all([first, second]);
     expect(results.map((list) => list.map(({ rows }) => rows))).toEqual([
       [2, 1],
       [2, 1],

@@ -2,6 +2,7 @@
 
 import { StoreDatabase } from "../../src/database/store-database.ts";
 import { type RunningService, startService } from "../../src/service/server.ts";
+import type { ServiceJobs } from "../../src/service/start-jobs.ts";
 import { createLogger } from "../../src/telemetry/logger.ts";
 import { StoreMetrics } from "../../src/telemetry/metrics.ts";
 import { FakeJobQueue } from "./fake-job-queue.ts";
@@ -29,7 +30,9 @@ export interface AdminService {
 
 export async function startAdminService(
   database: TestDatabase,
-  options: { readonly adminToken?: string | undefined; readonly withJobs?: boolean } = { adminToken: ADMIN_TOKEN },
+  options: { readonly adminToken?: string | undefined; readonly withJobs?: boolean; readonly queue?: ServiceJobs } = {
+    adminToken: ADMIN_TOKEN,
+  },
 ): Promise<AdminService> {
   const lines: string[] = [];
   const log = createLogger({ level: "info", stream: { write: (line) => void lines.push(line) } });
@@ -38,7 +41,7 @@ export async function startAdminService(
     config: { host: "127.0.0.1", port: 0, migrateOnStart: false, shutdownTimeoutMs: 5_000 },
     database: new StoreDatabase({ url: database.url, maxConnections: 10 }),
     adminToken: options.adminToken,
-    ...(options.withJobs !== false && { jobs }),
+    ...(options.withJobs !== false && { jobs: options.queue ?? jobs }),
     log,
     metrics: new StoreMetrics(),
   });

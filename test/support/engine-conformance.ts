@@ -179,7 +179,7 @@ export function describeEngine(name: EngineName): void {
       const plan = await engine.planRetention();
       const dropped = await engine.applyRetention(plan);
       const again = await engine.applyRetention(plan);
-      expect(again).toEqual(dropped.map((one) => ({ ...one, elapsed_ms: null })));
+      expect(again).toEqual(dropped.map((one) => ({ ...one, detach_ms: null, drop_ms: null })));
       expect((await engine.planRetention()).partitions).toEqual([]);
     });
 

@@ -5,43 +5,54 @@ import type { Job } from "../../src/contracts/job.ts";
 import * as inputs from "../../src/control/job-inputs.ts";
 import { StoreError } from "../../src/errors/store-error.ts";
 import { defineJob, type JobDefinition } from "../../src/jobs/define-job.ts";
-import type { EnqueueOptions, JobFilter, JobQueue } from "../../src/jobs/job-queue.ts";
+import type { EnqueueOptions, JobFilter } from "../../src/jobs/job-queue.ts";
+import { parseInput } from "../../src/jobs/parse-input.ts";
+import type { ServiceJobs } from "../../src/service/start-jobs.ts";
 
 const MAX_ATTEMPTS = 3;
 const FINAL = ["succeeded", "failed", "cancelled"];
 
-const definition = (name: string, mode: JobDefinition["mode"], schema: z.ZodType): JobDefinition =>
+const job = (name: string, mode: JobDefinition["mode"], schema: z.ZodType): JobDefinition =>
   defineJob({ name, mode, schema, description: `Does ${name}.`, run: () => Promise.resolve(null) });
 
 /** The built-in jobs, and one of a user's own. */
 const DEFINITIONS: readonly JobDefinition[] = [
-  definition("migrate", "maintenance", inputs.migrateInput),
-  definition("retention", "maintenance", inputs.retentionInput),
-  definition("compression", "maintenance", inputs.compressionInput),
-  definition("refresh-aggregates", "maintenance", inputs.refreshAggregatesInput),
-  definition("delete-tenant", "maintenance", inputs.deleteTenantInput),
-  definition("ingest-files", "backfill", inputs.ingestFilesInput),
-  definition("rebuild-aggregates", "backfill", inputs.rebuildAggregatesInput),
-  definition("verify-coverage", "backfill", inputs.verifyCoverageInput),
-  definition("own-backfill", "backfill", z.strictObject({ days: z.number().int().min(1) })),
+  job("migrate", "maintenance", inputs.migrateInput),
+  job("retention", "maintenance", inputs.retentionInput),
+  job("compression", "maintenance", inputs.compressionInput),
+  job("refresh-aggregates", "maintenance", inputs.refreshAggregatesInput),
+  job("delete-tenant", "maintenance", inputs.deleteTenantInput),
+  job("ingest-files", "backfill", inputs.ingestFilesInput),
+  job("rebuild-aggregates", "backfill", inputs.rebuildAggregatesInput),
+  job("verify-coverage", "backfill", inputs.verifyCoverageInput),
+  job("own-backfill", "backfill", z.strictObject({ days: z.number().int().min(1) })),
 ];
 
-export class FakeJobQueue implements JobQueue {
+export class FakeJobQueue implements ServiceJobs {
   readonly definitions: ReadonlyMap<string, JobDefinition> = new Map(DEFINITIONS.map((one) => [one.name, one]));
   readonly #jobs = new Map<string, Job>();
+  /** Whether jobs succeed as soon as they are made. */
+  endsAtOnce = false;
+  readonly problem = undefined;
+
+  async start(): Promise<void> {}
+
+  async stop(): Promise<void> {}
 
   async enqueue(name: string, input: unknown, { id = randomUUID() }: EnqueueOptions = {}): Promise<Job> {
     const known = this.#jobs.get(id);
     if (known !== undefined) return known;
-    const { schema } = this.definitions.get(name) ?? fail("job_unknown", `There is no job ${name}.`);
-    const parsed = schema.safeParse(input);
-    if (!parsed.success) fail("body_invalid", "The input is not valid.");
+    const definition = this.definitions.get(name) ?? fail("job_unknown", `There is no job ${name}.`);
+    const parsed = await parseInput(definition, input);
+    // Somebody else may have made it meanwhile.
+    const made = this.#jobs.get(id);
+    if (made !== undefined) return made;
     return this.#keep({
       id,
       name,
-      state: "queued",
+      state: this.endsAtOnce ? "succeeded" : "queued",
       tenant: null,
-      input: parsed.data,
+      input: parsed,
       progress: null,
       result: null,
       error: null,

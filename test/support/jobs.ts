@@ -2,19 +2,10 @@
 import { onTestFinished, vi } from "vitest";
 import type { Job, JobState } from "../../src/contracts/job.ts";
 import type { JobQueue } from "../../src/jobs/job-queue.ts";
-import type { JobTiming } from "../../src/jobs/open-boss.ts";
 import { JobRunner, type JobRunnerOptions } from "../../src/jobs/runner.ts";
 import { createLogger, type Logger } from "../../src/telemetry/logger.ts";
+import { QUICK } from "./job-timing.ts";
 import type { TestDatabase } from "./test-database.ts";
-
-/** As quick as the queue allows. */
-export const QUICK: JobTiming = {
-  heartbeatSeconds: 10,
-  superviseSeconds: 1,
-  retryDelaySeconds: 1,
-  cronSeconds: 1,
-  wakeMs: 50,
-};
 
 export interface LogLine {
   readonly level: string;
@@ -36,7 +27,8 @@ export async function startRunner(
   { url, adminUrl }: Pick<TestDatabase, "url" | "adminUrl">,
   options: Partial<JobRunnerOptions> & Pick<JobRunnerOptions, "definitions">,
 ): Promise<JobRunner> {
-  const runner = new JobRunner({ url, adminUrl, log: keptLog().log, timing: QUICK, ...options });
+  const urls = async () => ({ url, adminUrl });
+  const runner = new JobRunner({ urls, log: keptLog().log, timing: QUICK, ...options });
   onTestFinished(() => runner.stop({ timeoutMs: 5_000 }));
   await runner.start();
   return runner;

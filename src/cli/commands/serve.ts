@@ -7,6 +7,10 @@ import { chooseDatabaseUrl } from "../../config/choose-database-url.ts";
 import type { LoadedConfig } from "../../config/load.ts";
 import { isSuperuser } from "../../database/server-facts.ts";
 import { StoreDatabase } from "../../database/store-database.ts";
+import { backfillAccess } from "../../jobs/backfill/backfill-access.ts";
+import { builtInJobs } from "../../jobs/built-in-jobs.ts";
+import { JobRunner, type JobUrls } from "../../jobs/runner.ts";
+import { SERVICE_GROUP } from "../../jobs/session-name.ts";
 import { runService } from "../../service/server.ts";
 import { createLogger, type Logger } from "../../telemetry/logger.ts";
 import { StoreMetrics } from "../../telemetry/metrics.ts";
@@ -53,12 +57,14 @@ async function serveGiven(output: Output, config: LoadedConfig, log: Logger, url
     maxConnections: config.values.databasePoolSize,
     onIdleError: (error) => log.warn({ reason: error.message }, "An idle connection broke."),
   });
+  const metrics = new StoreMetrics();
   return runService({
     config: config.values,
     adminToken: config.values.adminToken,
     database,
+    jobs: serviceJobs(config, log, metrics, async () => ({ url, adminUrl: adminUrl ?? url })),
     log,
-    metrics: new StoreMetrics(),
+    metrics,
     onReady: (listening) => {
       tellReady(output, listening, databaseName(url));
       void warnOfSuperuser(log, url);
@@ -86,13 +92,15 @@ async function serveEmbedded(output: Output, config: LoadedConfig, log: Logger):
   const endAtOnce = (): void => {
     if (performance.now() - stoppedAt > SAME_SIGNAL_MS) process.exit(EXIT.failed);
   };
+  const metrics = new StoreMetrics();
   try {
     const exitCode = await runService({
       config: config.values,
       adminToken: adminToken ?? kept?.token,
       database,
+      jobs: serviceJobs(config, log, metrics, () => database.urls()),
       log,
-      metrics: new StoreMetrics(),
+      metrics,
       onReady: (listening) => {
         tellReady(output, listening, `${database.folder} (an embedded PostgreSQL, for this machine)`, kept);
       },
@@ -106,6 +114,23 @@ async function serveEmbedded(output: Output, config: LoadedConfig, log: Logger):
     await database.stopServer();
     process.off("SIGINT", endAtOnce).off("SIGTERM", endAtOnce);
   }
+}
+
+function serviceJobs(
+  config: LoadedConfig,
+  log: Logger,
+  metrics: StoreMetrics,
+  urls: () => Promise<JobUrls>,
+): JobRunner {
+  const work = config.values.jobsEnabled;
+  return new JobRunner({
+    urls,
+    definitions: builtInJobs(backfillAccess(config)),
+    group: SERVICE_GROUP,
+    work,
+    log,
+    metrics,
+  });
 }
 
 function databaseName(url: string): string {

@@ -1,7 +1,4 @@
-/**
- * What is known about other processes of this machine: whether one still lives (and is still the same one, for pids are
- * used again), and which belong to the server of one data folder. Uses /proc on Linux and ps elsewhere.
- */
+/** Which processes of this machine belong to the server of one data folder. Uses /proc on Linux and ps elsewhere. */
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { readdir, readFile, stat } from "node:fs/promises";
@@ -31,21 +28,6 @@ export interface ServerIdentity {
 /** A name for the server of a data folder; PostgreSQL shows it in the titles of its processes. */
 export function clusterName(cluster: string): string {
   return `mds-${createHash("sha256").update(cluster).digest("hex").slice(0, 12)}`;
-}
-
-/** A text that tells this run of a process from all others with the same pid; undefined when it is not alive. */
-export async function processStart(pid: number): Promise<string | undefined> {
-  if (process.platform !== "linux") {
-    const listed = await run("ps", ["-o", "lstart=", "-p", String(pid)], { timeout: PS_DEADLINE_MS }).catch(() => null);
-    return listed?.stdout.trim() || undefined;
-  }
-  const line = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => undefined);
-  // The second field is the command in parentheses and may itself contain spaces and parentheses.
-  const fields = line?.slice(line.lastIndexOf(")") + 2).split(" ");
-  if (!fields || fields[0] === "Z" || fields[0] === "X") return undefined;
-  // Start times count from boot, and pids start over with it.
-  const boot = await readFile("/proc/sys/kernel/random/boot_id", "utf8").catch(() => "");
-  return `${boot.trim()}:${fields[19]}`;
 }
 
 /** The live processes of the server of one data folder, including backends whose postmaster is gone. */

@@ -15,11 +15,7 @@ import { CAPABILITIES, type EngineName } from "./engine.ts";
  */
 export async function chooseEngine(client: Connection, wanted: EngineName | undefined): Promise<EngineName> {
   const recorded = await recordedEngine(client);
-  if (recorded !== undefined && !isKnown(recorded)) {
-    throw refused(
-      `The database was made for the engine "${recorded}", which this version does not have; run the version that made it, or a newer one.`,
-    );
-  }
+  if (recorded !== undefined && !isKnown(recorded)) throw foreignEngine(recorded);
   if (wanted !== undefined && !isKnown(wanted)) {
     throw refused(
       `This version has no engine "${wanted}"; leave MDS_ENGINE out, or set it to one of ${known().join(", ")}.`,
@@ -80,6 +76,13 @@ interface EngineRow {
 
 function engineOf({ rows }: { readonly rows: readonly EngineRow[] }): string | undefined {
   return rows[0]?.engine ?? undefined;
+}
+
+/** For a database that another version made. */
+export function foreignEngine(engine: string): StoreError {
+  return refused(
+    `The database was made for the engine "${engine}", which this version does not have; run the version that made it, or a newer one.`,
+  );
 }
 
 function refused(message: string): StoreError {

@@ -4,7 +4,7 @@
  * (detect-engine.ts) and read from it ever after (open-engine.ts).
  */
 
-export const ENGINE_NAMES = ["plain", "timescale", "citus"] as const;
+const ENGINE_NAMES = ["plain", "timescale", "citus"] as const;
 export type EngineName = (typeof ENGINE_NAMES)[number];
 
 /** How an engine does a thing, or why it does not. */
@@ -66,8 +66,10 @@ export interface RetentionPlan {
 /** A partition that is gone, with exactly what was in it. */
 export interface DroppedPartition extends DuePartition {
   readonly rows: number;
-  /** How long detaching and dropping took, without the counting between; null when an earlier attempt had begun. */
-  readonly elapsed_ms: number | null;
+  /** Until its rows were out of sight; null when an earlier attempt had begun. */
+  readonly detach_ms: number | null;
+  /** Until its files were gone, which no lock waits for; null when an earlier attempt did it. */
+  readonly drop_ms: number | null;
 }
 
 /** What became of compression, dataset by dataset. */

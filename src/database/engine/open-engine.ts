@@ -1,6 +1,7 @@
 /** The engine that a database is recorded to have, ready to work on it. */
 import { StoreError } from "../../errors/store-error.ts";
 import { withOwner } from "../owner-session.ts";
+import { foreignEngine } from "./detect-engine.ts";
 import type { Engine } from "./engine.ts";
 import { plainEngine } from "./plain.ts";
 
@@ -19,8 +20,5 @@ export async function openEngine(adminUrl: string, signal?: AbortSignal): Promis
   if (engine == null) {
     throw new StoreError("migration_pending", "The database has no engine recorded; run `mds migrate`.");
   }
-  throw new StoreError(
-    "engine_refused",
-    `The database was made for the engine "${engine}", which this version does not have; run the version that made it, or a newer one.`,
-  );
+  throw foreignEngine(engine);
 }

@@ -150,12 +150,11 @@ async function retire(
     await detach(owner, partition);
   }
   if (state === "detaching") await finalize(owner, partition, signal);
-  const detachedAt = performance.now();
+  const detach_ms = state === "attached" ? Math.round(performance.now() - startedAt) : null;
   const span = await countSpan(owner, partition);
   const countedAt = performance.now();
   await drop(owner, partition, span);
-  const elapsed = detachedAt - startedAt + (performance.now() - countedAt);
-  return { ...bare(partition), ...span, elapsed_ms: state === "attached" ? Math.round(elapsed) : null };
+  return { ...bare(partition), ...span, detach_ms, drop_ms: Math.round(performance.now() - countedAt) };
 }
 
 /** `foreign`: it is detached, or being so, and not by a retention. */
@@ -255,7 +254,7 @@ async function recordOf(
      order by r.dropped_at desc limit 1`,
     [partition.dataset, partition.partition, planned_at],
   );
-  return row && { ...bare(partition), ...row, rows: Number(row.rows), elapsed_ms: null };
+  return row && { ...bare(partition), ...row, rows: Number(row.rows), detach_ms: null, drop_ms: null };
 }
 
 /** Reads the whole table: its key begins with the series. */

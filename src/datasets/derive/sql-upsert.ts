@@ -12,7 +12,7 @@ const SCATTERED = 4;
  * a minute ago, or a plan kept from then, make a scan of all of it look cheap. A plan of its own for each call knows the
  * batch's times, hence its few partitions among hundreds. Compiling costs more than any of these statements.
  */
-const PLAN_SETTINGS = `set plan_cache_mode = force_custom_plan set jit = off
+export const PLAN_SETTINGS = `set plan_cache_mode = force_custom_plan set jit = off
 set enable_seqscan = off set enable_bitmapscan = off set enable_nestloop = off set enable_mergejoin = off`;
 
 /** `create function mds.upsert_<dataset>`. */
@@ -20,18 +20,12 @@ export function upsertFunctionSql(dataset: DatasetShape): string {
   const { name, time, values } = dataset;
   const keys = keyColumns(dataset);
   const columns = [...keys, ...values.map((v) => v.name)];
-  const arrays = [
-    "series_ids int4[]",
-    "times timestamptz[]",
-    ...(dataset.contentKey ? ["content_keys bytea[]"] : []),
-    ...values.map((v) => `${v.name}_values ${arrayType(v)}`),
-  ];
   const afterConflict = values.map((v) => absentKeeps(v, "excluded"));
   return `-- One batch: parallel arrays in key order, every key once. A value column whose array is null is absent and keeps what is
 -- stored. Rows that the absent columns make impossible come back in "rejected" (1-based positions with their reasons);
 -- then nothing was written and the caller sends the others again.
 create function mds.upsert_${name}(
-  ${arrays.join(",\n  ")},
+  ${upsertParameters(dataset).join(",\n  ")},
   out inserted int8, out updated int8, out unchanged int8, out rejected int4[], out reasons text[]
 )
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -102,6 +96,21 @@ end $$;
 `;
 }
 
+/** The parallel arrays of a batch. */
+export function upsertParameters({ contentKey, values }: DatasetShape): string[] {
+  return [
+    "series_ids int4[]",
+    "times timestamptz[]",
+    ...(contentKey ? ["content_keys bytea[]"] : []),
+    ...values.map((v) => `${v.name}_values ${arrayType(v)}`),
+  ];
+}
+
+/** Values that may be absent only where the key is stored. */
+export function requiredValues({ values, contentKey }: DatasetShape): ValueColumn[] {
+  return values.filter((v) => v.required && !contentKey?.columns.includes(v.name));
+}
+
 /** The columns of the primary key. */
 export function keyColumns({ time, contentKey }: DatasetShape): string[] {
   return ["series_id", time.name, ...(contentKey ? [contentKey.name] : [])];
@@ -153,7 +162,7 @@ function ownSeries({ name, aggregated }: DatasetShape): string {
 }
 
 /** Set-returning calls in the select list: `from unnest(a, b, ...)` would write every array to a store of its own. */
-function incoming({ time, values, contentKey }: DatasetShape, more = ""): string {
+export function incoming({ time, values, contentKey }: DatasetShape, more = ""): string {
   const lists = values.map((v) => `unnest(${v.name}_values) as ${v.name}`);
   if (contentKey) lists.unshift(`unnest(content_keys) as ${contentKey.name}`);
   return `(
@@ -163,7 +172,7 @@ function incoming({ time, values, contentKey }: DatasetShape, more = ""): string
 }
 
 /** The stored rows of the batch's keys, in one of two ways; the one not taken costs nothing. */
-function storedJoin(dataset: DatasetShape): string {
+export function storedJoin(dataset: DatasetShape): string {
   const { name, time, contentKey } = dataset;
   const keys = keyColumns(dataset);
   const same = (left: string, right: string): string =>
@@ -182,14 +191,14 @@ function storedJoin(dataset: DatasetShape): string {
     ) d on ${same("d", "n")}`;
 }
 
-function differs(dataset: DatasetShape): string {
+export function differs(dataset: DatasetShape): string {
   return `d.series_id is null or (${stored(dataset)}) is distinct from (
       ${dataset.values.map((v) => absentKeeps(v, "n")).join(",\n      ")})`;
 }
 
 function rejectionSql(dataset: DatasetShape): string {
   const { values, rules } = dataset;
-  const required = values.filter((v) => v.required && !dataset.contentKey?.columns.includes(v.name));
+  const required = requiredValues(dataset);
   if (required.length === 0) return "";
   return `  if ${required.map((v) => `${v.name}_values is null`).join(" or ")} then
     select array_agg(j.position), array_agg(j.reason) into rejected, reasons
@@ -214,7 +223,7 @@ function rejectionSql(dataset: DatasetShape): string {
 }
 
 /** A cast to numeric(p,s) rounds without a word, so the digits are counted before it. */
-function scaleSql({ values }: DatasetShape): string {
+export function scaleSql({ values }: DatasetShape): string {
   const numerics = values.filter((v) => v.type === "numeric");
   if (numerics.length === 0) return "";
   const tooFine = numerics.map(

@@ -2,13 +2,13 @@
 import type { FastifyInstance, onRequestHookHandler } from "fastify";
 import { ENDPOINTS } from "../../control/endpoints.ts";
 import { StoreError } from "../../errors/store-error.ts";
-import { parsePart } from "../../http/zod-validation.ts";
+import { parseInput } from "../../jobs/parse-input.ts";
 import { type AdminParts, acceptJob } from "../accept-job.ts";
 import { addAdminEndpoint } from "../add-endpoint.ts";
 
 /** Adds the route. */
 export function addBackfillRoutes(app: FastifyInstance, guard: onRequestHookHandler, parts: AdminParts): void {
-  addAdminEndpoint(app, guard, ENDPOINTS.backfill, (call) => {
+  addAdminEndpoint(app, guard, ENDPOINTS.backfill, async (call) => {
     const { job } = call.params;
     const backfills = [...parts.jobs().definitions.values()].filter(({ mode }) => mode === "backfill");
     const definition = backfills.find(({ name }) => name === job);
@@ -19,7 +19,7 @@ export function addBackfillRoutes(app: FastifyInstance, guard: onRequestHookHand
       });
     }
     // Before the key is claimed: a body that is refused must not use it up.
-    parsePart("body", definition.schema, call.body);
+    await parseInput(definition, call.body);
     return acceptJob(parts, call, job, call.body);
   });
 }

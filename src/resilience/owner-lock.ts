@@ -1,19 +1,27 @@
 /**
- * One owner per data folder. The lock is a file `owner-<n>.json` with pid and start time of its owner; a new owner makes
+ * One owner per folder. The lock is a file `owner-<n>.json` with pid and start time of its owner; a new owner makes
  * the file with the next number, which only one process can do, so taking over from a dead owner has no race.
  * Processes that do not see each other (two containers on one volume) are not kept apart.
  */
 import { randomBytes } from "node:crypto";
 import { link, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { StoreError } from "../../errors/store-error.ts";
-import { processStart } from "./processes.ts";
+import type { StoreError } from "../errors/store-error.ts";
+import { processStart } from "./process-start.ts";
 
 const NAME = /^owner-(\d+)\.json$/;
 /** Each round lost means that another process won, which the next round then sees. */
 const MAX_ROUNDS = 100;
 
-/** Ownership of a data folder. */
+/** How the owner of a kind of folder says what went wrong. */
+export interface LockErrors {
+  /** The folder has a live owner; `who` names it within a sentence. */
+  readonly inUse: (who: string, pid: number) => StoreError;
+  /** The lock could not be taken; `sentence` says why. */
+  readonly failed: (sentence: string) => StoreError;
+}
+
+/** Ownership of a folder. */
 export interface OwnerLock {
   /** Gives it up; never fails. */
   release(): Promise<void>;
@@ -21,12 +29,12 @@ export interface OwnerLock {
 
 /**
  * Makes this process the owner of `home`.
- * @throws StoreError `embedded_in_use` naming the pid of a live owner.
+ * @throws StoreError what `errors` makes of a live owner or of a lock that cannot be had; errors of the file system.
  */
-export async function takeOwnership(home: string): Promise<OwnerLock> {
+export async function takeOwnership(home: string, errors: LockErrors): Promise<OwnerLock> {
   const started = await processStart(process.pid);
   if (started === undefined) {
-    throw new StoreError("embedded_failed", "The start time of this process cannot be read: /proc (or ps) is needed.");
+    throw errors.failed("The start time of this process cannot be read: /proc (or ps) is needed.");
   }
   const draft = join(home, `owner-draft-${process.pid}-${randomBytes(4).toString("hex")}`);
   await writeFile(draft, JSON.stringify({ pid: process.pid, started }), { mode: 0o644, flag: "wx" });
@@ -34,7 +42,7 @@ export async function takeOwnership(home: string): Promise<OwnerLock> {
     for (let round = 0; round < MAX_ROUNDS; round += 1) {
       const last = await newest(home);
       const owner = await readOwner(home, last);
-      if (owner && (await isAlive(owner))) throw inUse(home, owner.pid);
+      if (owner && (await isAlive(owner))) throw errors.inUse(nameOf(owner.pid), owner.pid);
       const path = lockPath(home, last + 1);
       if (!(await linked(draft, path))) continue;
       // A process that was slow may make a number that a later owner has already cleared away.
@@ -49,7 +57,7 @@ export async function takeOwnership(home: string): Promise<OwnerLock> {
   } finally {
     await rm(draft, { force: true });
   }
-  throw new StoreError("embedded_failed", `The lock of ${home} could not be taken in ${MAX_ROUNDS} rounds: try again.`);
+  throw errors.failed(`The lock of ${home} could not be taken in ${MAX_ROUNDS} rounds: try again.`);
 }
 
 /** Pid of the live owner of `home`, if there is one. */
@@ -108,11 +116,6 @@ async function isDraftAlive(entry: string): Promise<boolean> {
   return (await processStart(Number(entry.split("-")[2]))) !== undefined;
 }
 
-function inUse(home: string, pid: number): StoreError {
-  const who = pid === process.pid ? `this process itself (pid ${pid})` : `the process with pid ${pid}`;
-  return new StoreError(
-    "embedded_in_use",
-    `The embedded database in ${home} is in use by ${who}: stop that one first, or set MDS_DATA_DIR to another folder.`,
-    { details: { pid, folder: home } },
-  );
+function nameOf(pid: number): string {
+  return pid === process.pid ? `this process itself (pid ${pid})` : `the process with pid ${pid}`;
 }

@@ -2,8 +2,9 @@ import { copyFile, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { liveOwner, takeOwnership } from "./owner-lock.ts";
-import { processStart } from "./processes.ts";
+import { StoreError } from "../errors/store-error.ts";
+import { liveOwner, type OwnerLock, takeOwnership as takeAny } from "./owner-lock.ts";
+import { processStart } from "./process-start.ts";
 
 /** What happens right before the next lock file is linked into place. */
 let beforeLink: ((draft: string) => Promise<void>) | undefined;
@@ -17,6 +18,12 @@ vi.mock("node:fs/promises", async (original) => {
   };
   return { ...real, link };
 });
+
+const takeOwnership = (folder: string): Promise<OwnerLock> =>
+  takeAny(folder, {
+    inUse: (who, pid) => new StoreError("embedded_in_use", `In use by ${who}.`, { details: { pid } }),
+    failed: (sentence) => new StoreError("embedded_failed", sentence),
+  });
 
 let home: string;
 
