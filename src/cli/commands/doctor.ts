@@ -1,7 +1,8 @@
 /** `mds doctor`: compares the database with what it should be, says how to mend what is not, and mends what is safe. */
 import type { Command } from "commander";
 import { type Diagnosis, diagnose } from "../../database/doctor/diagnose.ts";
-import { BUILT_IN_JOBS } from "../../jobs/built-in-jobs.ts";
+import { backfillAccess } from "../../jobs/backfill/backfill-access.ts";
+import { builtInJobs } from "../../jobs/built-in-jobs.ts";
 import { withDatabase } from "../connect.ts";
 import { addDatabaseFlag, addExamples, addJsonFlag, type DatabaseFlags } from "../flags.ts";
 import { EXIT, type Shell } from "../shell.ts";
@@ -25,7 +26,8 @@ export function doctor(command: Command, shell: Shell): void {
       config,
       async ({ url, adminUrl }, signal) => {
         const { databasePoolSize: poolSize, engine } = config.values;
-        const scheduledJobs = BUILT_IN_JOBS.filter(({ schedule }) => schedule !== undefined).map(({ name }) => name);
+        const jobs = builtInJobs(backfillAccess(config));
+        const scheduledJobs = jobs.filter(({ schedule }) => schedule !== undefined).map(({ name }) => name);
         const options = { adminUrl, serviceUrl: url, poolSize, engine, scheduledJobs, signal };
         const diagnosis = await diagnose(options, { fix: fix === true });
         if (json) await shell.output.json(asJson(diagnosis));
