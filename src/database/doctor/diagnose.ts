@@ -35,7 +35,7 @@ const STORE_CHECKS: readonly Check[] = [
 const BLOCKING = new Set(["migration_pending", "migration_unknown", "role_missing", "membership_missing"]);
 
 /** Something that was mended, or could not be. */
-export interface Mended {
+interface Mended {
   readonly code: string;
   readonly done: boolean;
   /** What was done, or why it was not. */

@@ -1,7 +1,7 @@
 /** What the doctor finds, and what it has to look with. */
 import type { Connection } from "../pool.ts";
 
-export type Severity = "error" | "warning";
+type Severity = "error" | "warning";
 
 /** One thing that is not as it should be. */
 export interface Finding {
