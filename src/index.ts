@@ -20,7 +20,29 @@ export type { PruneOptions, RunFilter, Runs } from "./client/runs.ts";
 export type { SignalsClient } from "./client/signals-client.ts";
 export type { StoreSnapshot } from "./client/snapshot.ts";
 export type { RowRejection, RowSource, UpsertOptions, UpsertResult } from "./client/upsert.ts";
-export type { AnyWindowQuery, Choice, ReadOptions, Series, WindowQuery } from "./client/window.ts";
+export type {
+  AnsweringSeries,
+  AnyWindowQuery,
+  Choice,
+  ReadOptions,
+  Series,
+  SeriesSource,
+  WindowQuery,
+} from "./client/window.ts";
+export type { HealthStatus } from "./contracts/health-status.ts";
+export type { AcceptedJob, Job, JobProgress, JobState } from "./contracts/job.ts";
+export type { SchemaVersion } from "./contracts/schema-version.ts";
+export type { CreatedIngestTokenRecord, IngestTokenRecord, TenantRecord } from "./control/access.ts";
+export {
+  type BackfillInputs,
+  type ControlCallOptions,
+  type ControlClient,
+  type ControlClientOptions,
+  createControlClient,
+  type JobCallOptions,
+  type WaitOptions,
+} from "./control/control-client.ts";
+export type { AcceptedJobs, PolicyChangeRecord, PolicyRecord } from "./control/requests.ts";
 export { type Bar, type BarInput, bars } from "./datasets/bars.ts";
 export type { DatasetShape, InputRow, JsonObject, StoredRow, TimeInput } from "./datasets/dataset.ts";
 export { datasetJsonSchema } from "./datasets/derive/json-schema.ts";
@@ -34,3 +56,8 @@ export { type TimeZone, timeZone } from "./datasets/values/time-zone.ts";
 export { TIMEFRAMES, type Timeframe } from "./datasets/values/timeframe.ts";
 export type { ErrorCode } from "./errors/codes.ts";
 export { StoreError } from "./errors/store-error.ts";
+export { type CreateJobRunnerOptions, createJobRunner } from "./jobs/create-job-runner.ts";
+export { defineJob, type JobContext, type JobDefinition } from "./jobs/define-job.ts";
+export type { EnqueueOptions, JobFilter, JobQueue } from "./jobs/job-queue.ts";
+export type { JobRunner } from "./jobs/runner.ts";
+export type { Logger } from "./telemetry/logger.ts";

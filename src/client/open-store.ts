@@ -3,8 +3,7 @@
  * outlives `close`.
  */
 import { openPool, type Pool } from "../database/pool.ts";
-import { withRetry } from "../database/retry.ts";
-import { runAsLogin, type TenantScope } from "../database/session.ts";
+import type { TenantScope } from "../database/session.ts";
 import { fundamentals } from "../datasets/fundamentals.ts";
 import { news } from "../datasets/news.ts";
 import type { DatasetName } from "../datasets/registry.ts";
@@ -17,6 +16,7 @@ import { OptionsClient } from "./options-client.ts";
 import { Runs } from "./runs.ts";
 import { SignalsClient } from "./signals-client.ts";
 import { StoreSnapshot } from "./snapshot.ts";
+import { tenantScope } from "./tenant-scope.ts";
 import type { ReadOptions } from "./window.ts";
 
 export interface StoreOptions {
@@ -92,6 +92,11 @@ export class Store {
     this.runs = new Runs(scope);
   }
 
+  /** @internal Its connections and its tenant, for what writes beside it, such as a coordinator. */
+  get scope(): TenantScope {
+    return this.#scope;
+  }
+
   /** The client of a dataset whose name is only known at run time. */
   dataset(name: DatasetName): AnyDatasetClient {
     return this[name] as unknown as AnyDatasetClient;
@@ -120,30 +125,4 @@ export class Store {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
-}
-
-async function tenantScope(
-  pool: Pool,
-  tenant: string | undefined,
-  timeoutMs: number,
-  signal?: AbortSignal,
-): Promise<TenantScope> {
-  const statement = {
-    text: "select tenant_id, current_user = 'mds_app' as writes from mds.session_tenant($1)",
-    values: [tenant ?? null],
-  };
-  const rows = await withRetry(
-    () => runAsLogin<{ tenant_id: string; writes: boolean }>({ pool, timeoutMs }, statement, signal),
-    signal,
-  );
-  const [found] = rows;
-  if (found === undefined) {
-    throw new StoreError(
-      "tenant_unknown",
-      tenant === undefined
-        ? 'This login has no tenant: it is bound to none, and there is no tenant "default"; `mds tenant list` shows them.'
-        : `There is no tenant "${tenant}"; make it with \`mds tenant create ${tenant}\`.`,
-    );
-  }
-  return { pool, role: found.writes ? "mds_app" : "none", tenantId: found.tenant_id, timeoutMs };
 }

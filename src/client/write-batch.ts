@@ -24,7 +24,8 @@ export interface WriteCounts {
   superseded: number;
 }
 
-interface BatchOutcome extends WriteCounts {
+/** What became of a batch. */
+export interface BatchOutcome extends WriteCounts {
   /** Rows, by their place in the batch, that could not be stored. */
   readonly rejections: { readonly row: number; readonly rejection: Rejection }[];
 }
@@ -36,6 +37,8 @@ export interface WriteTarget {
   readonly partitions: PartitionCache;
   /** Rows whose key is stored are refused unless they are what is stored. */
   readonly onlyAbsent?: boolean;
+  /** How often a statement is tried again here; unless given, as `withRetry` has it. */
+  readonly maxRetries?: number;
 }
 
 /**
@@ -53,7 +56,7 @@ export async function writeBatch(
   } catch (error) {
     // A cache was out of date: a tenant's series or a partition is gone. Look again, once.
     if (!(error instanceof StoreError)) throw error;
-    if (error.code === "series_unknown") target.series.forget(batch.series);
+    if (error.code === "series_unknown") target.series.forget(target.scope, batch.series);
     else if (error.code === "partition_missing") target.partitions.clear();
     else throw error;
     return writeOnce(target, batch, turn, signal);
@@ -66,9 +69,9 @@ async function writeOnce(
   turn: Promise<unknown>,
   signal?: AbortSignal,
 ): Promise<BatchOutcome> {
-  const { scope, series, partitions } = target;
-  const ids = await withRetry(() => series.resolve(scope, batch.series, signal), signal);
-  await withRetry(() => partitions.ensure(scope, batch.times, batch.size, signal), signal);
+  const { scope, series, partitions, maxRetries } = target;
+  const ids = await withRetry(() => series.resolve(scope, batch.series, signal), signal, maxRetries);
+  await withRetry(() => partitions.ensure(scope, batch.times, batch.size, signal), signal, maxRetries);
   const { groups, superseded, rejections } = foldBatch(batch, ids);
   const statements = groups.map((group) => writeStatement(target, batch, ids, group));
   const outcome: BatchOutcome = { inserted: 0, updated: 0, unchanged: 0, superseded, rejections: [...rejections] };
@@ -96,7 +99,8 @@ async function writeGroup(
   outcome: BatchOutcome,
   signal?: AbortSignal,
 ): Promise<void> {
-  const [answer] = await withRetry(() => runInTenant<UpsertAnswer>(target.scope, statement, signal), signal);
+  const send = (): Promise<UpsertAnswer[]> => runInTenant<UpsertAnswer>(target.scope, statement, signal);
+  const [answer] = await withRetry(send, signal, target.maxRetries);
   const { rejected, reasons, inserted, updated, unchanged } = answer!;
   if (rejected === null || target.onlyAbsent) {
     outcome.inserted += Number(inserted);

@@ -4,7 +4,8 @@
  */
 import { hideSecrets } from "../errors/hide-secrets.ts";
 import type { ConfigSource, LoadedConfig } from "./load.ts";
-import { type Setting, settingList } from "./settings.ts";
+import type { Setting } from "./setting.ts";
+import { settingList } from "./settings.ts";
 
 /** One setting as `mds config` shows it. */
 export interface ConfigRow {

@@ -10,11 +10,15 @@ const MAX_RETRIES = 3;
 
 const TRANSIENT: ReadonlySet<string> = new Set(["database_conflict", "database_unavailable", "database_overloaded"]);
 
-/** Runs `work` up to four times, with growing pauses; the last error is thrown. An abort ends the waiting. */
-export function withRetry<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+/**
+ * Runs `work` up to four times, with growing pauses; the last error is thrown. An abort ends the waiting.
+ * @param maxRetries - 0 for callers that have a way of their own to try again.
+ */
+export function withRetry<T>(work: () => Promise<T>, signal?: AbortSignal, maxRetries = MAX_RETRIES): Promise<T> {
+  if (maxRetries === 0) return work();
   const policy = retry(
     handleWhen((error) => error instanceof StoreError && TRANSIENT.has(error.code)),
-    { maxAttempts: MAX_RETRIES, backoff: new ExponentialBackoff({ initialDelay: 50, maxDelay: 1_000 }) },
+    { maxAttempts: maxRetries, backoff: new ExponentialBackoff({ initialDelay: 50, maxDelay: 1_000 }) },
   );
   return policy.execute(work, signal);
 }
