@@ -26,7 +26,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   config: ["errors"],
   telemetry: ["errors"],
   resilience: ["errors"],
-  control: ["contracts"],
+  control: ["contracts", "errors"],
   datasets: ["errors", "contracts"],
   database: [...COMMON, "contracts", "datasets"],
   client: [...COMMON, "contracts", "datasets", "database"],

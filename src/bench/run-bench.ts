@@ -10,6 +10,7 @@ import { openBenchDatabase } from "./bench-database.ts";
 import { goOn } from "./measure.ts";
 import { headText, scenarioText } from "./report.ts";
 import type { Scenario, ScenarioReport } from "./scenario.ts";
+import { aggregates } from "./scenarios/aggregates.ts";
 import { coordinator } from "./scenarios/coordinator.ts";
 import { csv } from "./scenarios/csv.ts";
 import { datasets } from "./scenarios/datasets.ts";
@@ -18,7 +19,11 @@ import { health } from "./scenarios/health.ts";
 import { ingest } from "./scenarios/ingest.ts";
 import { latest } from "./scenarios/latest.ts";
 import { replay } from "./scenarios/replay.ts";
+
+import { retention } from "./scenarios/retention.ts";
+
 import { spool } from "./scenarios/spool.ts";
+
 import { start } from "./scenarios/start.ts";
 import { window } from "./scenarios/window.ts";
 
@@ -31,6 +36,8 @@ export interface BenchOptions {
   readonly rows?: number | undefined;
   /** Lines of the CSV file, 1,000 to 50,000,000; one million unless given. */
   readonly csvRows?: number | undefined;
+  /** Rows of the month that is dropped, 1,000 to 200,000,000; one million unless given. */
+  readonly retentionRows?: number | undefined;
   /** Names of scenarios; all unless given. */
   readonly only?: readonly string[] | undefined;
   /** One JSON document at the end, in place of tables. */
@@ -65,8 +72,10 @@ const SCENARIOS: readonly Scenario[] = [
   replay,
   window,
   latest,
+  aggregates,
   csv,
   dump,
+  retention,
   spool,
   coordinator,
   health,
@@ -80,6 +89,8 @@ const MIN_ROWS = 1_000;
 const MAX_ROWS = 5_000_000;
 /** About 5 GB of file. */
 const MAX_CSV_ROWS = 50_000_000;
+/** About 25 GB of table. */
+const MAX_RETENTION_ROWS = 200_000_000;
 
 /** What a figure may depend on. */
 const SETTINGS = [
@@ -99,9 +110,10 @@ const SETTINGS = [
  * @throws StoreError `usage`, `aborted`, `embedded_missing`, `database_unavailable` and what else a database may say.
  */
 export async function runBench(options: BenchOptions): Promise<BenchReport> {
-  const { rows = DEFAULT_ROWS, csvRows = DEFAULT_ROWS, json, write } = options;
+  const { rows = DEFAULT_ROWS, csvRows = DEFAULT_ROWS, retentionRows = DEFAULT_ROWS, json, write } = options;
   refuseOutside("rows", rows, MAX_ROWS);
   refuseOutside("csvRows", csvRows, MAX_CSV_ROWS);
+  refuseOutside("retentionRows", retentionRows, MAX_RETENTION_ROWS);
   const chosen = chooseScenarios(options.only);
   const signal = options.signal ?? new AbortController().signal;
   const machine = describeMachine();
@@ -113,7 +125,7 @@ export async function runBench(options: BenchOptions): Promise<BenchReport> {
     for (const scenario of chosen) {
       goOn(signal);
       const { name, title } = scenario;
-      const report = await scenario.run({ database, rows, csvRows, signal });
+      const report = await scenario.run({ database, rows, csvRows, retentionRows, signal });
       scenarios[name] = report;
       if (!json) write(scenarioText(name, title, report));
     }

@@ -9,6 +9,8 @@ export interface BenchContext {
   readonly rows: number;
   /** Lines of the CSV file. */
   readonly csvRows: number;
+  /** Rows of the month that retention drops. */
+  readonly retentionRows: number;
   readonly signal: AbortSignal;
 }
 

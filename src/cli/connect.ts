@@ -52,7 +52,7 @@ export function withDatabase(
 ): Promise<void> {
   return interruptible(shell, (signal) => {
     const url = chooseDatabaseUrl(config, { as: "client" });
-    if (url === undefined) return withEmbedded(shell, config.values.dataDir, work, signal, options);
+    if (url === undefined) return withEmbedded(shell, config.values, work, signal, options);
     const adminUrl = chooseDatabaseUrl(config, { as: "client", admin: true }) ?? url;
     return work({ url, adminUrl, kind: "given" }, signal);
   });
@@ -129,7 +129,7 @@ function asPending(error: unknown): unknown {
 
 async function withEmbedded(
   shell: Shell,
-  dataDir: string,
+  { dataDir, engine }: LoadedConfig["values"],
   work: Work<UsedDatabase>,
   signal: AbortSignal,
   { migrateEmbedded = true }: ConnectOptions,
@@ -140,7 +140,7 @@ async function withEmbedded(
     return;
   }
   try {
-    if (migrateEmbedded) await migrateUp({ adminUrl: urls.adminUrl, serviceUrl: urls.url });
+    if (migrateEmbedded) await migrateUp({ adminUrl: urls.adminUrl, serviceUrl: urls.url, engine });
     await work({ ...urls, kind: "own" }, signal);
     await leaveToOthers(shell, urls.adminUrl, signal);
   } finally {

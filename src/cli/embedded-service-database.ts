@@ -2,14 +2,19 @@
  * The embedded database as the service sees it, which listens already while the database still starts: whoever asks
  * before waits. Closing it closes connections only; the server itself is ended with `stopServer`, after the service.
  */
-import { type EmbeddedDatabase, openEmbedded } from "../database/embedded.ts";
+import type { SchemaVersion } from "../contracts/schema-version.ts";
+import { type EmbeddedDatabase, type EmbeddedUrls, openEmbedded } from "../database/embedded.ts";
+import type { EngineName } from "../database/engine/engine.ts";
 import { StoreDatabase } from "../database/store-database.ts";
+import type { AdminScope } from "../database/tenants.ts";
 import { StoreError } from "../errors/store-error.ts";
-import type { SchemaVersion, ServiceDatabase } from "../service/service-database.ts";
+import type { ServiceDatabase } from "../service/service-database.ts";
 import type { Logger } from "../telemetry/logger.ts";
 
 interface EmbeddedServiceOptions {
   readonly dataDir: string;
+  /** The engine that the database must have; detected unless given. */
+  readonly engine?: EngineName | undefined;
   readonly maxConnections: number;
   readonly log: Logger;
   /** Called once: it did not start, or it died and could not be started again. */
@@ -43,6 +48,12 @@ export class EmbeddedServiceDatabase implements ServiceDatabase {
     return this.#opened?.server.folder;
   }
 
+  /** Where it is, once it was started. */
+  async urls(): Promise<EmbeddedUrls> {
+    const { server } = await this.#opening;
+    return { url: server.url, adminUrl: server.adminUrl };
+  }
+
   async ping(signal: AbortSignal): Promise<void> {
     await (await this.#ready(signal)).ping(signal);
   }
@@ -53,6 +64,10 @@ export class EmbeddedServiceDatabase implements ServiceDatabase {
 
   async migrate(signal: AbortSignal): Promise<{ readonly applied: number }> {
     return (await this.#ready(signal)).migrate(signal);
+  }
+
+  async admin(signal: AbortSignal): Promise<AdminScope> {
+    return (await this.#ready(signal)).admin();
   }
 
   poolCounts(): { inUse: number; idle: number; waiting: number } {
@@ -71,7 +86,7 @@ export class EmbeddedServiceDatabase implements ServiceDatabase {
     await this.#opened?.server.stop();
   }
 
-  async #open({ dataDir, maxConnections, log, onLost }: EmbeddedServiceOptions): Promise<Opened> {
+  async #open({ dataDir, engine, maxConnections, log, onLost }: EmbeddedServiceOptions): Promise<Opened> {
     const server = await openEmbedded({ dataDir, log, onLost, signal: this.#starting.signal });
     for (const notice of server.notices) log.info({}, notice);
     const { url, adminUrl } = server;
@@ -79,7 +94,7 @@ export class EmbeddedServiceDatabase implements ServiceDatabase {
       // The end of the server breaks what is left of the connections.
       if (!this.#starting.signal.aborted) log.warn({ reason: error.message }, "An idle connection broke.");
     };
-    this.#opened = { server, database: new StoreDatabase({ url, adminUrl, maxConnections, onIdleError }) };
+    this.#opened = { server, database: new StoreDatabase({ url, adminUrl, engine, maxConnections, onIdleError }) };
     return this.#opened;
   }
 

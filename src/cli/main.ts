@@ -14,8 +14,12 @@ const VERBS: Readonly<Record<string, readonly [summary: string, load: () => Prom
   migrate: ["apply, take back or show migrations", async () => (await import("./commands/migrate.ts")).migrate],
   seed: ["make what every store has: the default tenant", async () => (await import("./commands/seed.ts")).seed],
   tenant: [
-    "create, list and rename tenants, and bind logins to them",
+    "create, list, rename and delete tenants, bind logins to them, make ingest tokens",
     async () => (await import("./commands/tenant.ts")).tenant,
+  ],
+  policies: [
+    "show and set what is kept, and for how long",
+    async () => (await import("./commands/policies.ts")).policies,
   ],
   ingest: ["load files", async () => (await import("./commands/ingest.ts")).ingest],
   query: ["print the rows of a window", async () => (await import("./commands/query.ts")).query],
@@ -23,7 +27,7 @@ const VERBS: Readonly<Record<string, readonly [summary: string, load: () => Prom
   dump: ["write datasets to files", async () => (await import("./commands/dump.ts")).dump],
   restore: ["load what dump wrote", async () => (await import("./commands/restore.ts")).restore],
   latest: ["print latest prices", async () => (await import("./commands/latest.ts")).latest],
-  jobs: ["show and prune the ledger of runs", async () => (await import("./commands/jobs.ts")).jobs],
+  jobs: ["ask for jobs and follow them; the ledger of runs", async () => (await import("./commands/jobs.ts")).jobs],
   dlq: ["show, replay and delete dead letters", async () => (await import("./commands/dlq.ts")).dlq],
   ping: ["ask whether the database answers", async () => (await import("./commands/ping.ts")).ping],
   health: ["ask the running service how it is", async () => (await import("./commands/health.ts")).health],

@@ -2,11 +2,29 @@
 import type { TenantScope } from "../database/session.ts";
 import type { DatasetShape, InputRow, StoredRow } from "../datasets/dataset.ts";
 import { PartitionCache } from "./partition-cache.ts";
-import { type RowPage, type RowReadOptions, readColumns, readPages, readRows, type WindowColumns } from "./read.ts";
+import {
+  type PageReadOptions,
+  type RowPage,
+  type RowReadOptions,
+  readColumns,
+  readPages,
+  readRows,
+  type WindowColumns,
+} from "./read.ts";
 import { SeriesCache } from "./series-cache.ts";
 import { type RowSource, type UpsertOptions, type UpsertResult, upsertRows } from "./upsert.ts";
-import { type AnyWindowQuery, findSeries, type ReadOptions, type Series, type WindowQuery } from "./window.ts";
+import {
+  type AnsweringSeries,
+  type AnyWindowQuery,
+  answering,
+  findSeries,
+  type ReadOptions,
+  type WindowQuery,
+} from "./window.ts";
 import type { WriteTarget } from "./write-batch.ts";
+
+/** Without what only other parts of the store use. */
+type PublicOptions<Options> = Omit<Options, "session" | "storedOnly">;
 
 export class DatasetClient<S extends DatasetShape> {
   readonly #target: WriteTarget & { readonly dataset: S };
@@ -42,13 +60,16 @@ export class DatasetClient<S extends DatasetShape> {
   /**
    * The rows of a window in batches of at most 20,000, in one snapshot: series by series in the order of their
    * dimensions, each in time order. Holds one connection until it ends; leaving the loop early gives it back.
+   *
+   * Bars of a timeframe that is named, 5m, 15m, 1h or 1d, are read from the aggregate of the one-minute bars where a
+   * vendor and symbol has none stored of that timeframe; `onSeries` tells.
    */
-  read(query: WindowQuery<S>, options?: Omit<RowReadOptions, "session">): AsyncGenerator<StoredRow<S>[]> {
+  read(query: WindowQuery<S>, options?: PublicOptions<RowReadOptions>): AsyncGenerator<StoredRow<S>[]> {
     return readRows(this.#target, query, options);
   }
 
   /** @internal The same rows as pages of columns, for files and the command. */
-  readPages(query: WindowQuery<S>, options?: ReadOptions): AsyncGenerator<RowPage> {
+  readPages(query: WindowQuery<S>, options?: PageReadOptions): AsyncGenerator<RowPage> {
     return readPages(this.#target, query, options);
   }
 
@@ -57,12 +78,16 @@ export class DatasetClient<S extends DatasetShape> {
     return readColumns(this.#target, query, options);
   }
 
-  /** The tenant's series that match; `ignoreCase` also finds those spelt in another case. */
+  /**
+   * The tenant's series that match; `ignoreCase` also finds those spelt in another case. Where a timeframe of bars is
+   * named, those that an aggregate answers for are among them.
+   */
   async series(
     query: WindowQuery<S>,
     options?: ReadOptions & { readonly ignoreCase?: boolean },
-  ): Promise<readonly Series<S>[]> {
-    return (await findSeries(this.#target, query, options)).map((one) => one.dimensions);
+  ): Promise<readonly AnsweringSeries<S>[]> {
+    const found = await findSeries(this.#target, query, options);
+    return found.map((one) => answering(this.dataset, one));
   }
 }
 
@@ -74,10 +99,10 @@ export interface AnyDatasetClient {
   insertAbsent(rows: RowSource<unknown>, options?: UpsertOptions): Promise<UpsertResult>;
   read(
     query: AnyWindowQuery,
-    options?: Omit<RowReadOptions, "session">,
+    options?: PublicOptions<RowReadOptions>,
   ): AsyncGenerator<Readonly<Record<string, unknown>>[]>;
   /** @internal The same rows as pages of columns, for files and the command. */
-  readPages(query: AnyWindowQuery, options?: ReadOptions): AsyncGenerator<RowPage>;
+  readPages(query: AnyWindowQuery, options?: PageReadOptions): AsyncGenerator<RowPage>;
   series(
     query: AnyWindowQuery,
     options?: ReadOptions & { readonly ignoreCase?: boolean },

@@ -6,7 +6,7 @@ import type { ReadSession } from "../database/session.ts";
 import type { DatasetShape, ValueColumn } from "../datasets/dataset.ts";
 import { type ColumnPage, decodeCopy } from "../datasets/derive/codec.ts";
 import { formatTime } from "../datasets/values/time.ts";
-import type { Window } from "./window.ts";
+import type { FoundSeries, Window } from "./window.ts";
 
 /** Rows a page at most: about two megabytes of bars, and few enough that the first ones come at once. */
 export const PAGE_ROWS = 20_000;
@@ -18,6 +18,8 @@ const PAGE_BYTES = 4 * 1_048_576;
 const MAX_GROWTH = 8;
 /** Ids in one statement's text. */
 const SERIES_PER_PAGE = 1_000;
+
+type PagedSeries = Pick<FoundSeries<DatasetShape>, "id" | "aggregate">;
 
 /** Where the next page begins: at a series, and within it behind its last row that was read. */
 interface Position {
@@ -33,7 +35,7 @@ interface Position {
 /** A page that the server is working on. */
 interface ComingPage {
   readonly from: Position;
-  readonly series: number;
+  readonly series: readonly PagedSeries[];
   readonly rows: number;
   readonly bytes: Promise<Buffer>;
 }
@@ -46,7 +48,7 @@ interface ComingPage {
 export async function* pageThrough(
   dataset: DatasetShape,
   session: ReadSession,
-  series: readonly { readonly id: number }[],
+  series: readonly PagedSeries[],
   window: Window,
   room: () => ColumnPage,
 ): AsyncGenerator<ColumnPage> {
@@ -56,11 +58,11 @@ export async function* pageThrough(
   let pageRows = dataset.values.some(({ type }) => HAS_LENGTH[type]) ? FIRST_PAGE_ROWS_WITH_TEXTS : PAGE_ROWS;
   const ask = (from: Position): ComingPage | undefined => {
     if (from.series >= ids.length || wanted <= 0) return undefined;
-    const some = ids.slice(from.series, from.series + (from.alone ? 1 : SERIES_PER_PAGE));
+    const some = ofOneTable(series, from);
     const rows = Math.min(pageRows, wanted);
     const bytes = session.copyOut(pageQuery(dataset, some, from, window.newestFirst, rows));
     bytes.catch(() => {}); // Seen where it is waited for.
-    return { from, series: some.length, rows, bytes };
+    return { from, series: some, rows, bytes };
   };
   let coming = ask(start(0));
   try {
@@ -70,16 +72,31 @@ export async function* pageThrough(
       const page = room();
       const before = page.length;
       decodeCopy(bytes, page);
+      renameSeries(page, before, asked);
       const got = page.length - before;
       wanted -= got;
       pageRows = nextPageRows(rows, got, bytes.length);
-      coming = ask(got < rows ? start(from.series + asked) : behindLast(page, ids, from, window));
+      coming = ask(got < rows ? start(from.series + asked.length) : behindLast(page, ids, from, window));
       if (got > 0) yield page;
     }
   } finally {
     // Whoever leaves early gets a connection that is free.
     await coming?.bytes.catch(() => {});
   }
+}
+
+/** The next series, as far as their rows are read from the same table. */
+function ofOneTable(series: readonly PagedSeries[], from: Position): PagedSeries[] {
+  const some = series.slice(from.series, from.series + (from.alone ? 1 : SERIES_PER_PAGE));
+  const other = some.findIndex(({ aggregate }) => aggregate?.name !== some[0]!.aggregate?.name);
+  return other === -1 ? some : some.slice(0, other);
+}
+
+/** Rows of an aggregate come under the ids of the finer series. */
+function renameSeries(page: ColumnPage, first: number, asked: readonly PagedSeries[]): void {
+  if (asked[0]!.aggregate === undefined) return;
+  const ids = new Map(asked.map(({ id, aggregate }) => [aggregate!.seriesId, id]));
+  for (let at = first; at < page.length; at++) page.seriesIds[at] = ids.get(page.seriesIds[at]!)!;
 }
 
 /** Rows of the next page, after one of which so many were asked for and came. */
@@ -101,12 +118,14 @@ function behindLast(page: ColumnPage, ids: readonly number[], from: Position, wi
 
 function pageQuery(
   dataset: DatasetShape,
-  ids: number[],
+  series: readonly PagedSeries[],
   { startUs, endUs, afterKey }: Position,
   newestFirst: boolean,
   rows: number,
 ): string {
-  const { name, time, contentKey, values } = dataset;
+  const { time, contentKey, values } = dataset;
+  const name = series[0]!.aggregate?.name ?? dataset.name;
+  const ids = series.map(({ id, aggregate }) => aggregate?.seriesId ?? id);
   const columns = [
     "series_id",
     time.name,

@@ -7,6 +7,8 @@ import { parseJsonText } from "../datasets/values/json-text.ts";
 import { StoreError } from "../errors/store-error.ts";
 import { PAGE_ROWS, pageThrough } from "./page-through.ts";
 import {
+  type AnsweringSeries,
+  answering,
   type FoundSeries,
   findSeries,
   type ReadOptions,
@@ -55,6 +57,7 @@ export async function* readPages<S extends DatasetShape>(
   try {
     for await (const found of seriesPages(target, query, options)) {
       session ??= await openReadSession(target.scope, options.signal);
+      options.onSeries?.(found.map((one) => answering(target.dataset, one)));
       const series = new Map(found.map((one) => [one.id, one.dimensions]));
       const some = { ...window, limit: wanted };
       for await (const rows of pageThrough(target.dataset, session, found, some, emptyPage)) {
@@ -68,9 +71,16 @@ export async function* readPages<S extends DatasetShape>(
   }
 }
 
-interface PageReadOptions extends ReadOptions {
+export interface PageReadOptions extends ReadOptions {
+  /**
+   * Told which series answer, before their rows come, a hundred thousand at most at a time. Those of bars say in
+   * `source` whether their rows are stored or aggregated.
+   */
+  readonly onSeries?: (series: readonly Readonly<Record<string, string>>[]) => void;
   /** @internal The transaction of a snapshot. */
   readonly session?: ReadSession;
+  /** @internal Only what is stored: aggregates do not stand in for it. */
+  readonly storedOnly?: boolean;
 }
 
 export interface RowReadOptions extends PageReadOptions {
@@ -82,7 +92,7 @@ export interface RowReadOptions extends PageReadOptions {
 export interface WindowColumns<S extends DatasetShape> {
   readonly length: number;
   /** The series that matched; `seriesAt` points into it. */
-  readonly series: readonly Series<S>[];
+  readonly series: readonly AnsweringSeries<S>[];
   readonly seriesAt: Int32Array;
   /** Microseconds since the epoch. */
   readonly times: BigInt64Array;
@@ -126,7 +136,7 @@ export async function readColumns<S extends DatasetShape>(
   } finally {
     await session.close();
   }
-  return columnsOfPage(all, series);
+  return columnsOfPage(dataset, all, series);
 }
 
 function rowsOf<S extends DatasetShape>(
@@ -148,13 +158,17 @@ function rowsOf<S extends DatasetShape>(
   return rows;
 }
 
-function columnsOfPage<S extends DatasetShape>(page: ColumnPage, series: FoundSeries<S>[]): WindowColumns<S> {
+function columnsOfPage<S extends DatasetShape>(
+  dataset: S,
+  page: ColumnPage,
+  series: readonly FoundSeries<S>[],
+): WindowColumns<S> {
   const { length, seriesIds, times, columns } = page;
   const places = new Map(series.map((one, at) => [one.id, at]));
   const optional = columns.filter(({ column }) => !column.required);
   return {
     length,
-    series: series.map((one) => one.dimensions),
+    series: series.map((one) => answering(dataset, one)),
     seriesAt: seriesIds.subarray(0, length).map((id) => places.get(id)!),
     times: times.subarray(0, length),
     values: Object.fromEntries(columns.map(({ column, values }) => [column.name, firstValues(values, length)])),

@@ -14,6 +14,8 @@ import { accepted } from "./window.ts";
 
 /** What is known of a run when it begins. */
 export interface NewRun {
+  /** UUID, for a caller that has to know it before the run begins; a second call with it answers with the same run. */
+  readonly run_id?: string;
   /** 1 to 64 characters; the same for all runs of a job. */
   readonly job_name: string;
   readonly mode: RunMode;
@@ -59,7 +61,16 @@ const MAX_DAYS = 36_500;
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 const FINGERPRINT = /^[0-9a-f]{16}$/;
 const PROGRESS_FIELDS = ["rows_written", "rows_failed", "symbols", "min_ts", "max_ts", "metadata"];
-const NEW_RUN_FIELDS = ["job_name", "mode", "dataset", "provider", "config_fingerprint", "symbols", "metadata"];
+const NEW_RUN_FIELDS = [
+  "run_id",
+  "job_name",
+  "mode",
+  "dataset",
+  "provider",
+  "config_fingerprint",
+  "symbols",
+  "metadata",
+];
 
 /** In the order of mds.start_run, after the id. */
 export function newRunValues(run: NewRun): unknown[] {

@@ -67,7 +67,7 @@ export class Runs {
 
   /** Begins a run. */
   async start(run: NewRun, options?: ReadOptions): Promise<JobRun> {
-    return this.#one("start_run", [randomUUID(), ...newRunValues(run)], options);
+    return this.#one("start_run", [runIdOf(run.run_id ?? randomUUID()), ...newRunValues(run)], options);
   }
 
   /**

@@ -25,15 +25,19 @@ export class StoreSnapshot {
   read<S extends DatasetShape>(
     dataset: S,
     query: WindowQuery<S>,
-    options: Omit<RowReadOptions, "session"> = {},
+    options: Omit<RowReadOptions, "session" | "storedOnly"> = {},
   ): AsyncGenerator<StoredRow<S>[]> {
     return readRows({ scope: this.#scope, dataset }, query, { ...options, session: this.#session });
   }
 
-  /** @internal The same rows as pages of columns, for files. */
+  /** @internal Rows that are stored as pages of columns, for files. */
   readPages(dataset: DatasetShape, query: AnyWindowQuery, options: ReadOptions = {}): AsyncGenerator<RowPage> {
     const target = { scope: this.#scope, dataset };
-    return readPages(target, query as WindowQuery<DatasetShape>, { ...options, session: this.#session });
+    return readPages(target, query as WindowQuery<DatasetShape>, {
+      ...options,
+      session: this.#session,
+      storedOnly: true,
+    });
   }
 
   /** Gives the connection back. */

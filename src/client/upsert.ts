@@ -44,9 +44,12 @@ export interface UpsertOptions {
   readonly onRejected?: (rejection: RowRejection) => void;
   /** @internal A row's place where it is another one, such as a line of a file. */
   readonly placeOf?: (row: unknown) => number;
-  /** Told of the counts after each committed batch. */
-  readonly onBatch?: (soFar: Readonly<UpsertResult>) => void;
+  /** Told of the counts after each committed batch, and of its rows, which are good until it returns. */
+  readonly onBatch?: (soFar: Readonly<UpsertResult>, rows: WrittenRows) => void;
 }
+
+/** The rows of a batch: their series, by dimensions in the dataset's order, and of the first `size` their times. */
+export type WrittenRows = Pick<RowBatch, "series" | "times" | "size">;
 
 /** Rows one by one, or in arrays of any length where the source is asynchronous. */
 export type RowSource<Row> = Iterable<Row> | AsyncIterable<Row | readonly Row[]>;
@@ -169,7 +172,7 @@ class Upsert {
       for (const { row, rejection } of outcome.rejections) {
         this.#reject({ index: indexes[row]!, ...rejection, row: batch.rowAt(row) });
       }
-      this.#options.onBatch?.(this.#result);
+      this.#options.onBatch?.(this.#result, batch);
     }
     batch.clear();
     indexes.length = 0;

@@ -2,8 +2,8 @@
  * Which rows a read is about: its series, found by their dimensions, and a checked half-open window of time.
  */
 import { withRetry } from "../database/retry.ts";
-import { runInTenant, type TenantScope } from "../database/session.ts";
-import type { DatasetShape, DimensionColumn, Rejection, TimeInput } from "../datasets/dataset.ts";
+import { runInTenant, type Statement, type TenantScope } from "../database/session.ts";
+import type { Aggregated, DatasetShape, DimensionColumn, Rejection, TimeInput } from "../datasets/dataset.ts";
 import { parseDimension } from "../datasets/derive/parse-column.ts";
 import { EARLIEST_TIME_US, parseTime } from "../datasets/values/time.ts";
 import { StoreError } from "../errors/store-error.ts";
@@ -36,9 +36,19 @@ export interface ReadOptions {
 /** A series' dimensions by name. */
 export type Series<S extends DatasetShape> = { readonly [D in S["dimensions"][number] as D["name"]]: string };
 
+/** Whether rows are those that were written, or were worked out of finer ones. */
+export type SeriesSource = "stored" | "aggregated";
+
+/** A series and, where its dataset has aggregates, what its rows are read from: always one of the two, never a mixture. */
+export type AnsweringSeries<S extends DatasetShape> = Series<S> &
+  (S extends { readonly aggregated: Aggregated } ? { readonly source: SeriesSource } : unknown);
+
 export interface FoundSeries<S extends DatasetShape> {
+  /** Tells it from the others of one reading. */
   readonly id: number;
   readonly dimensions: Series<S>;
+  /** What its rows are read from where they are not stored: the stem of the aggregate's tables, and its id there. */
+  readonly aggregate?: { readonly name: string; readonly seriesId: number };
 }
 
 /** A query whose parts were checked. */
@@ -54,11 +64,20 @@ export interface ReadTarget<S extends DatasetShape> {
   readonly dataset: S;
 }
 
+/** The series as callers see it. */
+export function answering<S extends DatasetShape>(
+  { aggregated }: DatasetShape,
+  { dimensions, aggregate }: FoundSeries<S>,
+): AnsweringSeries<S> {
+  const source: SeriesSource = aggregate === undefined ? "stored" : "aggregated";
+  return (aggregated === undefined ? dimensions : { ...dimensions, source }) as AnsweringSeries<S>;
+}
+
 /** The tenant's series that match, in the order of their dimensions. @throws StoreError `window_too_large`. */
 export async function findSeries<S extends DatasetShape>(
   target: ReadTarget<S>,
   query: WindowQuery<S>,
-  options: ReadOptions & { readonly ignoreCase?: boolean } = {},
+  options: LookUpOptions = {},
 ): Promise<FoundSeries<S>[]> {
   const rows = await lookUp(target, query, { ...options, atMost: MAX_SERIES + 1 });
   if (rows.length > MAX_SERIES) {
@@ -71,43 +90,73 @@ export async function findSeries<S extends DatasetShape>(
 export async function* seriesPages<S extends DatasetShape>(
   target: ReadTarget<S>,
   query: WindowQuery<S>,
-  options: ReadOptions = {},
+  options: LookUpOptions = {},
 ): AsyncGenerator<FoundSeries<S>[]> {
-  let after: number | undefined;
+  let after: FoundSeries<S> | undefined;
   do {
     const page = await lookUp(target, query, { ...options, atMost: MAX_SERIES, after });
-    after = page.length < MAX_SERIES ? undefined : page.at(-1)!.id;
+    after = page.length < MAX_SERIES ? undefined : page.at(-1);
     yield page;
   } while (after !== undefined);
 }
 
 interface LookUpOptions extends ReadOptions {
   readonly ignoreCase?: boolean;
+  /** Aggregates do not stand in for what is not stored. */
+  readonly storedOnly?: boolean;
+}
+
+interface LookUpPage<S extends DatasetShape> extends LookUpOptions {
   readonly atMost: number;
-  /** Id of the series behind which the next ones are. */
-  readonly after?: number | undefined;
+  /** The series behind which the next ones are. */
+  readonly after?: FoundSeries<S> | undefined;
+}
+
+interface SeriesRow extends Readonly<Record<string, unknown>> {
+  readonly series_id: number;
+  /** Null where the rows are stored. */
+  readonly aggregate: string | null;
 }
 
 async function lookUp<S extends DatasetShape>(
   { scope, dataset }: ReadTarget<S>,
   query: WindowQuery<S>,
-  { ignoreCase = false, atMost, after, signal }: LookUpOptions,
+  options: LookUpPage<S>,
 ): Promise<FoundSeries<S>[]> {
-  const names = dataset.dimensions.map((dimension) => dimension.name);
   const wanted = dataset.dimensions.map(({ name, type }) =>
     choices(name, type, (query as Record<string, unknown>)[name]),
   );
-  const parameters = names.map((_, at) => `$${at + 1}::text[]`).join(", ");
-  const statement = {
-    text: `select series_id, ${names.join(", ")}
-           from mds.find_${dataset.name}_series(${parameters}, $${names.length + 1}, $${names.length + 2}, $${names.length + 3})`,
-    values: [...wanted, ignoreCase, atMost, after ?? null],
+  const statement = lookUpStatement(dataset, wanted, options);
+  const rows = await withRetry(() => runInTenant<SeriesRow>(scope, statement, options.signal), options.signal);
+  return rows.map(({ series_id: seriesId, aggregate, ...rest }, at) => {
+    const dimensions = rest as Series<S>;
+    // One series of fine rows may answer for several timeframes, so its id would not tell them apart.
+    if (aggregate === null) return { id: seriesId, dimensions };
+    return { id: -1 - at, dimensions, aggregate: { name: aggregate, seriesId } };
+  });
+}
+
+function lookUpStatement(
+  { name, dimensions, aggregated }: DatasetShape,
+  wanted: readonly (string[] | null)[],
+  { ignoreCase = false, storedOnly = false, atMost, after }: LookUpPage<DatasetShape>,
+): Statement {
+  const names = dimensions.map((dimension) => dimension.name);
+  const named = aggregated === undefined ? null : wanted[names.indexOf(aggregated.dimension)];
+  const parameter = (at: number): string => `$${names.length + at}`;
+  const lists = names.map((_, at) => `$${at + 1}::text[]`).join(", ");
+  if (!storedOnly && !ignoreCase && named?.some((value) => aggregated?.to.includes(value))) {
+    return {
+      text: `select series_id, ${names.join(", ")}, aggregate
+             from mds.find_${name}_answers(${lists}, ${parameter(1)}, ${parameter(2)}::text[])`,
+      values: [...wanted, atMost, after === undefined ? null : names.map((one) => after.dimensions[one])],
+    };
+  }
+  return {
+    text: `select series_id, ${names.join(", ")}, null as aggregate
+           from mds.find_${name}_series(${lists}, ${parameter(1)}, ${parameter(2)}, ${parameter(3)})`,
+    values: [...wanted, ignoreCase, atMost, after?.id ?? null],
   };
-  const rows = await withRetry(
-    () => runInTenant<{ series_id: number } & Record<string, string>>(scope, statement, signal),
-    signal,
-  );
-  return rows.map(({ series_id, ...dimensions }) => ({ id: series_id, dimensions: dimensions as Series<S> }));
 }
 
 /** @throws StoreError when a part of the query is wrong. */

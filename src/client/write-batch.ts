@@ -35,10 +35,10 @@ export interface WriteTarget {
   readonly dataset: DatasetShape;
   readonly series: SeriesCache;
   readonly partitions: PartitionCache;
-  /** How often a statement is tried again here; unless given, as `withRetry` has it. */
-  readonly maxRetries?: number;
   /** Rows whose key is stored are refused unless they are what is stored. */
   readonly onlyAbsent?: boolean;
+  /** How often a statement is tried again here; unless given, as `withRetry` has it. */
+  readonly maxRetries?: number;
 }
 
 /**

@@ -28,6 +28,27 @@ describe("loadConfig", () => {
     expect(sources).toMatchObject({ port: "flag", host: "environment", logLevel: ".env", tenant: "default" });
   });
 
+  it("reads folders, hosts and credentials of backfills, and shows no credential", () => {
+    const env = {
+      MDS_BACKFILL_DIRS: "/data/a:/data/b",
+      MDS_BACKFILL_HOSTS: "Files.example, 10.0.0.1:8080 [::1]:80",
+      MDS_BACKFILL_CREDENTIAL_ARCHIVE: "abc.def",
+    };
+    const { values, backfillCredentials, warnings } = loadConfig({ env });
+    expect(values.backfillDirs).toEqual(["/data/a", "/data/b"]);
+    expect(values.backfillHosts).toEqual(["files.example", "10.0.0.1:8080", "[::1]:80"]);
+    expect([...backfillCredentials]).toEqual([["MDS_BACKFILL_CREDENTIAL_ARCHIVE", "abc.def"]]);
+    expect(warnings).toEqual([]);
+    const wrong = {
+      MDS_BACKFILL_DIRS: "data",
+      MDS_BACKFILL_HOSTS: "https://x",
+      MDS_BACKFILL_CREDENTIAL_X: "two words",
+    };
+    const fault = faultOf(() => loadConfig({ env: wrong }));
+    expect(fault.message).toMatch(/^3 settings are wrong/);
+    expect(fault.message).not.toContain("two words");
+  });
+
   it("has the documented defaults", () => {
     const { values, warnings } = loadConfig({ env: {} });
     expect(values).toEqual({
@@ -44,6 +65,7 @@ describe("loadConfig", () => {
       deadLetterDir: undefined,
       tenant: "default",
       migrateOnStart: true,
+      jobsEnabled: true,
       shutdownTimeoutMs: 10_000,
       coordinatorCapacity: undefined,
       coordinatorWorkers: 4,
@@ -63,6 +85,8 @@ describe("loadConfig", () => {
       feedbackHttpTimeoutSec: 2.5,
       feedbackHttpMaxRetries: 3,
       feedbackHttpBackoffSec: 0.5,
+      backfillDirs: [],
+      backfillHosts: [],
     });
     expect(warnings).toEqual([]);
     expect(Object.isFrozen(values)).toBe(true);

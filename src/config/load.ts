@@ -9,7 +9,7 @@ import { messageOf, StoreError } from "../errors/store-error.ts";
 import { parseEnvFile } from "./env-file.ts";
 import { nearestName } from "./nearest-name.ts";
 import type { Setting } from "./setting.ts";
-import { type Config, type ConfigKey, settingList } from "./settings.ts";
+import { BACKFILL_CREDENTIAL_PREFIX, type Config, type ConfigKey, settingList } from "./settings.ts";
 
 /** Where a value came from, the strongest first. */
 export type ConfigSource = "flag" | "environment" | ".env" | "default";
@@ -29,6 +29,8 @@ interface ConfigInput {
 export interface LoadedConfig {
   readonly values: Config;
   readonly sources: Readonly<Record<ConfigKey, ConfigSource>>;
+  /** Bearer tokens for backfills, by the whole name of their setting. Secrets: they are shown nowhere. */
+  readonly backfillCredentials: ReadonlyMap<string, string>;
   /** Whole sentences for the log: nothing here stops a start. */
   readonly warnings: readonly string[];
 }
@@ -64,10 +66,12 @@ export function loadConfig(input: ConfigInput): LoadedConfig {
     values[key] = value;
     sources[key] = given?.source ?? "default";
   }
+  const backfillCredentials = readCredentials(input.env, file, faults);
   if (faults.length > 0) throw configInvalid(faults);
   return Object.freeze({
     values: Object.freeze(values as Config),
     sources: Object.freeze(sources as Record<ConfigKey, ConfigSource>),
+    backfillCredentials,
     warnings: Object.freeze([...emptyNames(input.env, file), ...unknownNames(input.env, file)]),
   });
 }
@@ -103,6 +107,27 @@ function givenValue(
   return inFile ? { text: inFile, source: ".env" } : undefined;
 }
 
+const CREDENTIAL_NAME = new RegExp(`^${BACKFILL_CREDENTIAL_PREFIX}[A-Z0-9_]+$`);
+/** What a header may carry. */
+const TOKEN = /^[\x21-\x7e]+$/;
+
+/** A family of settings: their names are the operator's. */
+function readCredentials(env: Environment, file: Environment, faults: ConfigFault[]): ReadonlyMap<string, string> {
+  const tokens = new Map<string, string>();
+  for (const name of new Set([...Object.keys(env), ...Object.keys(file)])) {
+    if (!CREDENTIAL_NAME.test(name)) continue;
+    const fromEnvironment = env[name]?.trim();
+    const token = fromEnvironment || file[name]?.trim();
+    if (!token) continue;
+    if (TOKEN.test(token)) tokens.set(name, token);
+    else {
+      const source = fromEnvironment ? "environment" : ".env";
+      faults.push({ name, value: "***", source, allowed: "a bearer token: visible ASCII characters without blanks" });
+    }
+  }
+  return tokens;
+}
+
 function faultOf(setting: Setting, given: Given): ConfigFault {
   // A secret that could not be read has no known shape, so nothing of it can be shown.
   const value = setting.secret && given.text !== "" ? "***" : hideSecrets(given.text);
@@ -131,6 +156,6 @@ function unknownNames(env: Environment, file: Environment): string[] {
   const ours = new Set([...Object.keys(env), ...Object.keys(file)].filter((name) => /^MDS_/i.test(name)));
   const candidates = known.filter((name) => name.startsWith("MDS_"));
   return [...ours]
-    .filter((name) => !known.includes(name))
+    .filter((name) => !known.includes(name) && !CREDENTIAL_NAME.test(name))
     .map((name) => `${name} is no setting of this version; the nearest is ${nearestName(name, candidates)}.`);
 }

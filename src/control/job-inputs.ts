@@ -50,36 +50,53 @@ export const ingestFilesInput = z.strictObject({
   format: z.string().min(1).max(32).optional().describe("A known shape by name, e.g. alpaca."),
   map: z.record(z.string(), z.string()).optional().describe("Field of the dataset to column of the file."),
   set: z.record(z.string(), z.string()).optional().describe("Values for fields that the file lacks."),
+  ignore_columns: z.array(z.string().max(256)).max(1_000).optional().describe("Columns of the file to leave out."),
   timezone: z.string().min(1).max(64).optional().describe("Zone of times that name none."),
   upper_case: z.boolean().default(false),
   credentials: z
     .string()
     .regex(/^[A-Z][A-Z0-9_]{0,63}$/)
     .optional()
-    .describe("Name of a setting that holds a bearer token for the URLs; never the token itself."),
+    .describe("Name of a setting MDS_BACKFILL_CREDENTIAL_… with a bearer token for the URLs; never the token itself."),
 });
+
+const timeOfDay = z.string().regex(/^(?:[01]\d|2[0-3]):[0-5]\d$|^24:00$/);
 
 export const verifyCoverageInput = z.strictObject({
   tenant: tenant.default("default"),
   vendor: z.string().min(1).max(64).optional(),
-  symbols: z.array(z.string().min(1).max(64)).min(1).max(10_000).optional(),
+  symbols: z
+    .array(z.string().min(1).max(64))
+    .min(1)
+    .max(10_000)
+    .optional()
+    .describe("All that the tenant has unless given; one that it does not have is reported as missing."),
   timeframe: z.string().min(1).max(16),
   start: instant,
-  end: instant,
+  end: instant.describe("ISO 8601 with a zone; bars that start before it are expected."),
   calendar: z
     .strictObject({
-      kind: z.enum(["always", "weekly"]),
-      timezone: z.string().min(1).max(64).default("UTC"),
+      kind: z.enum(["always", "weekly"]).describe("Around the clock, or sessions that repeat every week."),
+      timezone: z.string().min(1).max(64).default("UTC").describe("Zone of sessions and holidays."),
       sessions: z
         .array(
-          z.strictObject({ days: z.array(z.number().int().min(1).max(7)).min(1), open: z.string(), close: z.string() }),
+          z.strictObject({
+            days: z.array(z.number().int().min(1).max(7)).min(1),
+            open: timeOfDay,
+            close: timeOfDay,
+          }),
         )
+        .min(1)
         .max(50)
         .optional()
-        .describe("Days are 1 (Monday) to 7; open and close are HH:MM in the time zone."),
+        .describe("Days are 1 (Monday) to 7; one that closes no later than it opens ends on the next day."),
+      align: z
+        .enum(["utc", "local", "session"])
+        .default("utc")
+        .describe("From where bars are counted: midnight in UTC, midnight in the time zone, or the session's open."),
       holidays_file: z.string().min(1).max(4_096).optional().describe("One date (YYYY-MM-DD) a line."),
     })
-    .default({ kind: "always", timezone: "UTC" }),
+    .default({ kind: "always", timezone: "UTC", align: "utc" }),
 });
 
 export const deleteTenantInput = z.strictObject({ tenant });

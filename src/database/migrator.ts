@@ -5,6 +5,9 @@
  */
 import type pg from "pg";
 import { messageOf, StoreError } from "../errors/store-error.ts";
+import { openDirectConnection } from "./direct-connection.ts";
+import { chooseEngine } from "./engine/detect-engine.ts";
+import type { EngineName } from "./engine/engine.ts";
 import { type Migration, readMigrations } from "./migration-files.ts";
 import { openConnection } from "./pool.ts";
 import { ensureRoles, OWNER_ROLE } from "./roles.ts";
@@ -15,6 +18,10 @@ export interface MigratorOptions {
   readonly adminUrl: string;
   /** The service's connection string; its login is made a member of the roles. */
   readonly serviceUrl?: string;
+  /** The service's login itself, where its connection string is not known. */
+  readonly serviceLogin?: string;
+  /** The engine that the database must have; detected unless given. */
+  readonly engine?: EngineName | undefined;
   /** How long to wait for another process that is migrating; 60 s unless given. */
   readonly lockTimeoutMs?: number;
   readonly connectTimeoutMs?: number;
@@ -53,6 +60,7 @@ export async function migrateUp(
   return (step.dryRun ? withoutLock : underLock)(options, async (client, migrations) => {
     const states = migrationStates(migrations, await readApplied(client));
     refuseAltered(states);
+    const engine = await chooseEngine(client, options.engine);
     const pending = migrations.filter(
       ({ version }) => states[version - 1]?.state === "pending" && version <= (step.to ?? Number.POSITIVE_INFINITY),
     );
@@ -62,6 +70,7 @@ export async function migrateUp(
         `set local role ${OWNER_ROLE}`,
         migration.up,
         insertApplied(client, migration),
+        recordEngine(engine),
       ]);
     }
     return pending;
@@ -98,11 +107,13 @@ export async function stampMigrations(options: MigratorOptions, to: number): Pro
       throw new StoreError("usage", `There is no migration ${to}; the newest is ${migrations.length}.`);
     }
     const applied = new Set((await readApplied(client)).map(({ version }) => version));
+    const engine = await chooseEngine(client, options.engine);
     const stamped = migrations.filter(({ version }) => version <= to && !applied.has(version));
     for (const migration of stamped) {
       await inTransaction(client, migration, "stamp", [
         `set local role ${OWNER_ROLE}`,
         insertApplied(client, migration),
+        recordEngine(engine),
       ]);
     }
     return stamped;
@@ -167,9 +178,8 @@ async function withoutLock<T>(options: MigratorOptions, work: Work<T>): Promise<
 
 async function underLock<T>(options: MigratorOptions, work: Work<T>): Promise<T> {
   const migrations = await readMigrations(options.folder);
-  const client = await connect(options);
+  const client = await connect(options, openDirectConnection);
   try {
-    await refusePooler(client);
     await client.query(`set lock_timeout = ${options.lockTimeoutMs ?? DEFAULT_LOCK_TIMEOUT_MS}`);
     await takeLock(client);
     await client.query(`set lock_timeout = '${STEP_LOCK_TIMEOUT}'`);
@@ -207,37 +217,23 @@ async function takeLock(client: pg.Client): Promise<void> {
   }
 }
 
-async function connect(options: MigratorOptions): Promise<pg.Client> {
+async function connect(options: MigratorOptions, open = openConnection): Promise<pg.Client> {
   try {
-    return await openConnection(
-      options.adminUrl,
-      "mds migrate",
-      options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS,
-    );
+    return await open(options.adminUrl, "mds migrate", options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS);
   } catch (error) {
     throw toStoreError(error);
   }
 }
 
-/** A pooler answers with a key of its own, so that the server's process id is not the one that the client was told. */
-async function refusePooler(client: pg.Client): Promise<void> {
-  const { rows } = await client.query<{ pid: number }>("select pg_backend_pid() as pid");
-  if (rows[0]!.pid !== (client as pg.Client & { processID: number }).processID) {
-    throw new StoreError(
-      "config_invalid",
-      "Migrations and jobs need a direct connection, and this one goes through a pooler; set ADMIN_DATABASE_URL to the server itself.",
-    );
-  }
-}
-
-async function serviceLogin(client: pg.Client, { serviceUrl }: MigratorOptions): Promise<string> {
+async function serviceLogin(client: pg.Client, { serviceUrl, serviceLogin: given }: MigratorOptions): Promise<string> {
   const { rows } = await client.query<{ login: string }>("select session_user::text as login");
-  const named = serviceUrl === undefined ? "" : decodeURIComponent(new URL(serviceUrl).username);
+  const named = given ?? (serviceUrl === undefined ? "" : decodeURIComponent(new URL(serviceUrl).username));
   return named === "" ? rows[0]!.login : named;
 }
 
 async function ensureSchemas(client: pg.Client): Promise<void> {
-  for (const schema of ["store", "mds"]) {
+  // `pgboss` is filled by the job runner, which may make no schema: it works as the owner.
+  for (const schema of ["store", "mds", "pgboss"]) {
     const { rowCount } = await client.query("select from pg_namespace where nspname = $1", [schema]);
     if (rowCount === 0) await client.query(`create schema ${schema} authorization ${OWNER_ROLE}`);
   }
@@ -277,6 +273,18 @@ async function readApplied(client: pg.Client): Promise<AppliedMigration[]> {
 function insertApplied(client: pg.Client, { version, name, checksum }: Migration): string {
   return `insert into store.schema_migrations (version, name, checksum)
     values (${version}, ${client.escapeLiteral(name)}, ${client.escapeLiteral(checksum)})`;
+}
+
+/**
+ * In the transaction of every migration, since one that is engine-specific must never run without it. A database may be
+ * stamped before its tables are brought there.
+ */
+function recordEngine(engine: EngineName): string {
+  return `do $$ begin
+    if to_regclass('store.settings') is not null then
+      insert into store.settings (name, value) values ('engine', '${engine}') on conflict (name) do nothing;
+    end if;
+  end $$`;
 }
 
 async function inTransaction(

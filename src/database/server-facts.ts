@@ -18,6 +18,18 @@ export async function countSessions(adminUrl: string, name: string): Promise<num
   return row!.sessions;
 }
 
+/** Whether a session of this database has this application name. */
+export async function hasSession(url: string, name: string): Promise<boolean> {
+  const [row] = await ask<{ there: boolean }>(
+    url,
+    `select exists (
+       select from pg_stat_activity where datname = current_database() and application_name = $1
+     ) as there`,
+    [name],
+  );
+  return row!.there;
+}
+
 /** Whether the login of this URL is a superuser. */
 export async function isSuperuser(url: string): Promise<boolean> {
   const [row] = await ask<{ superuser: boolean }>(

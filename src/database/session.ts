@@ -190,6 +190,8 @@ const KEEPS_CONNECTION: ReadonlySet<string> = new Set([
   "migration_pending",
   "run_unknown",
   "run_finished",
+  "policy_refused",
+  "job_superseded",
 ]);
 
 async function withDeadline<T>(

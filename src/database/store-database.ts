@@ -3,38 +3,36 @@
  * through a direct connection of their own. Checks use the pool; they never open another one.
  */
 
+import type { SchemaVersion } from "../contracts/schema-version.ts";
 import { StoreError } from "../errors/store-error.ts";
+import type { EngineName } from "./engine/engine.ts";
 import { type Migration, readMigrations } from "./migration-files.ts";
 import { type MigratorOptions, migrateUp, migrationStates } from "./migrator.ts";
 import { openPool, type Pool } from "./pool.ts";
 import { type RoleScope, runAsRole } from "./session.ts";
 import { toStoreError } from "./sqlstate.ts";
+import type { AdminScope } from "./tenants.ts";
+import { utcText } from "./utc-text.ts";
 
 export interface StoreDatabaseOptions {
   /** The service's login. */
   readonly url: string;
   /** Direct connection for migrations; `url` unless given. */
   readonly adminUrl?: string;
+  /** The engine that the database must have; detected unless given. */
+  readonly engine?: EngineName | undefined;
   readonly maxConnections: number;
   /** Told of connections that broke while nobody used them. */
   readonly onIdleError?: (error: Error) => void;
 }
 
-interface SchemaState {
-  readonly version: number;
-  readonly applied_at: string | null;
-  readonly pending: number;
-  readonly checksum_ok: boolean;
-  readonly engine: string;
-  readonly engine_version: string;
-}
-
 const CONNECT_TIMEOUT_MS = 5_000;
+/** The migration that made mds.engine. */
+const ENGINE_SINCE = 9;
 /** For what a health check or a status page asks; each passes a shorter signal of its own. */
 const QUERY_TIMEOUT_MS = 5_000;
 
-const STATE_SQL = `select version, checksum,
-    to_char(applied_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as applied_at,
+const STATE_SQL = `select version, checksum, ${utcText("applied_at")} as applied_at,
     current_setting('server_version') as server_version
   from mds.applied_migrations()`;
 
@@ -43,9 +41,11 @@ export class StoreDatabase {
   readonly #migrator: MigratorOptions;
   /** Read once: files do not change under a running process. */
   #migrations: Promise<Migration[]> | undefined;
+  /** Once recorded it stays. */
+  #engine: string | null = null;
 
-  constructor({ url, adminUrl = url, maxConnections, onIdleError }: StoreDatabaseOptions) {
-    this.#migrator = { adminUrl, serviceUrl: url };
+  constructor({ url, adminUrl = url, engine, maxConnections, onIdleError }: StoreDatabaseOptions) {
+    this.#migrator = { adminUrl, serviceUrl: url, engine };
     this.#pool = openPool({
       url,
       applicationName: "mds serve",
@@ -63,7 +63,7 @@ export class StoreDatabase {
   }
 
   /** The state of the schema; version 0 where the store was never installed. */
-  async schemaVersion(signal: AbortSignal): Promise<SchemaState> {
+  async schemaVersion(signal: AbortSignal): Promise<SchemaVersion> {
     this.#migrations ??= readMigrations();
     const migrations = await this.#migrations;
     const scope: RoleScope = { pool: this.#pool, role: "mds_app", timeoutMs: QUERY_TIMEOUT_MS };
@@ -80,12 +80,13 @@ export class StoreDatabase {
       rows.map((row) => ({ ...row, name: "" })),
     );
     const newest = rows.at(-1);
+    if ((newest?.version ?? 0) >= ENGINE_SINCE) this.#engine ??= await this.#readEngine(scope, signal);
     return {
       version: newest?.version ?? 0,
       applied_at: newest?.applied_at ?? null,
       pending: states.filter(({ state }) => state === "pending").length,
       checksum_ok: states.every(({ state }) => state === "applied" || state === "pending"),
-      engine: "plain",
+      engine: this.#engine,
       engine_version: newest?.server_version ?? (await this.#serverVersion(signal)),
     };
   }
@@ -97,6 +98,11 @@ export class StoreDatabase {
     return { applied: applied.length };
   }
 
+  /** The pool for what the administration does. Closed with this. */
+  admin(): Promise<AdminScope> {
+    return Promise.resolve({ pool: this.#pool, timeoutMs: QUERY_TIMEOUT_MS });
+  }
+
   poolCounts(): { inUse: number; idle: number; waiting: number } {
     const { totalCount, idleCount, waitingCount } = this.#pool;
     return { inUse: totalCount - idleCount, idle: idleCount, waiting: waitingCount };
@@ -104,6 +110,15 @@ export class StoreDatabase {
 
   async close(): Promise<void> {
     if (!this.#pool.ending) await this.#pool.end();
+  }
+
+  async #readEngine(scope: RoleScope, signal: AbortSignal): Promise<string | null> {
+    const [row] = await runAsRole<{ engine: string | null }>(
+      scope,
+      { text: "select mds.engine() as engine", values: [] },
+      signal,
+    );
+    return row!.engine;
   }
 
   async #serverVersion(signal: AbortSignal): Promise<string> {

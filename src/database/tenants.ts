@@ -21,7 +21,7 @@ export async function createTenant(
   signal?: AbortSignal,
 ): Promise<Tenant> {
   await asAdmin(scope, "select mds.create_tenant($1, $2)", [tenant.slug, tenant.name], tenant.slug, signal);
-  return oneTenant(scope, tenant.slug, signal);
+  return requireTenant(scope, tenant.slug, signal);
 }
 
 /** All tenants, by slug. */
@@ -42,7 +42,7 @@ export async function renameTenant(
   const text = "select mds.rename_tenant($1, $2, $3) as found";
   const [row] = await asAdmin<{ found: boolean }>(scope, text, values, changes.slug ?? slugOrId, signal);
   if (row?.found !== true) throw unknownTenant(slugOrId);
-  return oneTenant(scope, changes.slug ?? slugOrId, signal);
+  return requireTenant(scope, changes.slug ?? slugOrId, signal);
 }
 
 /** Makes what every store has; what is there stays as it is. */
@@ -50,7 +50,8 @@ export async function seedStore(scope: AdminScope, signal?: AbortSignal): Promis
   await runAsRole({ ...scope, role: "mds_admin" }, { text: "select mds.seed()", values: [] }, signal);
 }
 
-async function oneTenant(scope: AdminScope, slugOrId: string, signal?: AbortSignal): Promise<Tenant> {
+/** The tenant of this slug or UUID. @throws StoreError `tenant_unknown`. */
+export async function requireTenant(scope: AdminScope, slugOrId: string, signal?: AbortSignal): Promise<Tenant> {
   const found = (await listTenants(scope, signal)).find(({ id, slug }) => slug === slugOrId || id === slugOrId);
   if (found === undefined) throw unknownTenant(slugOrId);
   return found;
@@ -88,6 +89,7 @@ function tenantFault(error: StoreError, slug: string): StoreError {
   return error;
 }
 
-function unknownTenant(slugOrId: string): StoreError {
+/** What is thrown where there is no such tenant. */
+export function unknownTenant(slugOrId: string): StoreError {
   return new StoreError("tenant_unknown", `There is no tenant "${slugOrId}"; \`mds tenant list\` shows them.`);
 }

@@ -69,6 +69,7 @@ export const bars = defineDataset({
           : `high_price ${high} is below the open ${open} or the close ${close}.`,
     },
   ],
+  aggregated: { dimension: "timeframe", from: "1m", to: ["5m", "15m", "1h", "1d"] },
   partitionWidth: "month",
 });
 

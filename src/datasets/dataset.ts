@@ -64,6 +64,14 @@ export interface RowRule {
   readonly broken: (...values: number[]) => string | undefined;
 }
 
+/** Of rows with this value in this dimension the database keeps aggregates, which stand for rows with the other values. */
+export interface Aggregated {
+  readonly dimension: string;
+  readonly from: string;
+  /** The finest first. */
+  readonly to: readonly string[];
+}
+
 export interface DatasetShape {
   /** The stem of tables and functions. */
   readonly name: string;
@@ -76,6 +84,8 @@ export interface DatasetShape {
   readonly rules: readonly RowRule[];
   /** Where series and time do not tell rows apart. Its columns always count as present; absent is null. */
   readonly contentKey?: ContentKey;
+  /** Rows of which coarser ones are worked out: their changes are marked. */
+  readonly aggregated?: Aggregated;
   /** Width of a time partition on plain PostgreSQL. */
   readonly partitionWidth: "month" | "year";
 }

@@ -67,6 +67,14 @@ export const ERROR_CODES = {
   login_refused: fact(409),
   series_unknown: fact(422, true),
 
+  // Access over HTTP
+  unauthorized: fact(401),
+  admin_disabled: fact(503),
+  too_many_attempts: fact(429, true),
+  token_unknown: fact(404),
+  idempotency_key_invalid: fact(400),
+  idempotency_key_reused: fact(422),
+
   // Ledger of runs
   run_unknown: fact(404),
   run_finished: fact(409),
@@ -76,6 +84,20 @@ export const ERROR_CODES = {
   job_not_found: fact(404),
   job_finished: fact(409),
   job_not_failed: fact(409),
+  job_cancelled: fact(409),
+  job_superseded: fact(409),
+  job_lost: fact(500, true),
+  job_queue_full: fact(429, true),
+  jobs_unavailable: fact(503, true),
+
+  // Backfills
+  backfill_refused: fact(403),
+  backfill_incomplete: fact(422),
+  source_unavailable: fact(503, true),
+
+  // Deleting tenants
+  tenant_protected: fact(409),
+  tenant_in_use: fact(503, true),
 
   // Coordinator
   queue_full: fact(429, true),
@@ -108,6 +130,10 @@ export const ERROR_CODES = {
   migration_failed: fact(500),
   migration_pending: fact(503, true),
   role_missing: fact(500),
+
+  // Engine and policies
+  engine_refused: fact(500),
+  policy_refused: fact(422),
 
   // Embedded database
   embedded_missing: fact(500),

@@ -16,6 +16,7 @@ describe("hideSecrets", () => {
     ['{"adminToken":"hunter2\\"hunter2","a":1}', '{"adminToken":"***","a":1}'],
     ["{ password: 'hunter2' }", '{ password: "***" }'],
     ["Authorization: Bearer hunter2.abc-def", "Authorization: Bearer ***"],
+    [`The token mds_${"hunter2".padEnd(43, "-_x")} was sent.`, "The token *** was sent."],
   ])("hides the secret of %s", (text, expected) => {
     expect(hideSecrets(text)).toBe(expected);
   });

@@ -18,6 +18,8 @@ const QUOTED = new RegExp(
   "gi",
 );
 const CREDENTIALS = /\b(bearer|basic)\s+[\w.~+/=-]{4,}/gi;
+/** Our own ingest tokens, wherever they stand. */
+const INGEST_TOKEN = /\bmds_[\w-]{43}(?![\w-])/g;
 
 /** The text with every recognised secret replaced by `***`. */
 export function hideSecrets(text: string): string {
@@ -26,5 +28,6 @@ export function hideSecrets(text: string): string {
     .replace(URL_LOGIN, `$1:${HIDDEN}@`)
     .replace(ASSIGNED, `$1${HIDDEN}`)
     .replace(QUOTED, `$1"${HIDDEN}"`)
+    .replace(INGEST_TOKEN, HIDDEN)
     .replace(CREDENTIALS, `$1 ${HIDDEN}`);
 }

@@ -92,7 +92,10 @@ describe("ingestFile", () => {
     const source = Readable.from(endless(line("A")));
     const failing = target(async (rows, { onBatch }) => {
       await rows[Symbol.asyncIterator]().next();
-      onBatch?.({ inserted: 7, updated: 1, unchanged: 2, superseded: 3, rejected: 0, rejections: [] });
+      onBatch?.(
+        { inserted: 7, updated: 1, unchanged: 2, superseded: 3, rejected: 0, rejections: [] },
+        { series: [], times: new Float64Array(), size: 0 },
+      );
       throw new StoreError("database_unavailable", "Gone.", { details: { sqlstate: "57P01" } });
     });
     const error = await ingestFile(failing, "-", { stdin: source }).catch((caught: unknown) => caught);

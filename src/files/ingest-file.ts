@@ -3,13 +3,13 @@
  * every line that could not be stored by its number. A file that breaks off, or a stop, costs nothing that was read
  * before: it is written, and the error carries the counts.
  */
-import type { UpsertOptions, UpsertResult } from "../client/upsert.ts";
+import type { UpsertOptions, UpsertResult, WrittenRows } from "../client/upsert.ts";
 import type { WriteCounts } from "../client/write-batch.ts";
 import type { DatasetShape } from "../datasets/dataset.ts";
 import { EARLIEST_TIME_US, formatTime } from "../datasets/values/time.ts";
 import { StoreError } from "../errors/store-error.ts";
 import { type ReadOptions, readRecords } from "./read-records.ts";
-import type { RawRow } from "./record-batch.ts";
+import type { RawRow, RecordBatch } from "./record-batch.ts";
 import type { Reject } from "./rejects-writer.ts";
 
 /** What takes the rows: a dataset's client, or its stand-in for a dry run. */
@@ -26,6 +26,13 @@ export interface IngestCounts extends WriteCounts {
   rejected: number;
 }
 
+/** Where a reading was left off: all records up to this line are stored or rejected, and counted. */
+export interface FilePosition {
+  /** Number of a line. */
+  readonly line: number;
+  readonly counts: Readonly<IngestCounts>;
+}
+
 export interface IngestOptions extends ReadOptions, Pick<UpsertOptions, "batchRows" | "timeZone"> {
   /** Whether symbols are upper-cased, which makes one of those that differ in case only. */
   readonly upperCase?: boolean;
@@ -33,6 +40,12 @@ export interface IngestOptions extends ReadOptions, Pick<UpsertOptions, "batchRo
   readonly onRejects?: (rejects: readonly Reject[]) => void | Promise<void>;
   /** Told of the counts whenever they have changed. */
   readonly onProgress?: (counts: Readonly<IngestCounts>) => void;
+  /** Told of the rows of each batch that was written. */
+  readonly onWritten?: (rows: WrittenRows) => void;
+  /** Where an earlier reading of the same content was left off; what lies before is passed over. */
+  readonly from?: FilePosition;
+  /** Told after about so many records, and at the end, where the reading could be taken up again. */
+  readonly positions?: { readonly everyRows: number; readonly onPosition: (position: FilePosition) => Promise<void> };
 }
 
 /** Where a row carries the number of its line; names of fields are texts, so it is in nobody's way. */
@@ -52,17 +65,21 @@ export async function ingestFile(
   const ingestion = new Ingestion(target.dataset, path, options);
   const rows = ingestion.rows();
   try {
-    const { onRejected, onBatch } = ingestion;
+    const { onRejected } = ingestion;
     const placeOf = (row: unknown): number => (row as LabelledRow)[LINE]!;
-    const { batchRows, timeZone } = options;
-    await target.upsert(rows as AsyncIterable<readonly unknown[]> as AsyncIterable<readonly never[]>, {
-      ...(batchRows !== undefined && { batchRows }),
-      ...(timeZone !== undefined && { timeZone }),
-      onRejected,
-      onBatch,
-      placeOf,
-    });
-    await ingestion.report();
+    const { batchRows, timeZone, positions } = options;
+    while (!ingestion.hasEnded) {
+      const stretch = ingestion.stretch(rows, positions?.everyRows);
+      await target.upsert(stretch as AsyncIterable<readonly unknown[]> as AsyncIterable<readonly never[]>, {
+        ...(batchRows !== undefined && { batchRows }),
+        ...(timeZone !== undefined && { timeZone }),
+        onRejected,
+        onBatch: ingestion.batchCounter(),
+        placeOf,
+      });
+      await ingestion.report();
+      await positions?.onPosition(ingestion.position);
+    }
     return ingestion.counts;
   } catch (error) {
     // Closes the file where the database gave up and nobody reads on.
@@ -74,6 +91,8 @@ export async function ingestFile(
 /** One file on its way. */
 class Ingestion {
   readonly counts: IngestCounts = { read: 0, inserted: 0, updated: 0, unchanged: 0, superseded: 0, rejected: 0 };
+  hasEnded = false;
+  #line = 0;
   readonly #dataset: DatasetShape;
   readonly #path: string;
   readonly #options: IngestOptions;
@@ -84,10 +103,35 @@ class Ingestion {
     this.#dataset = dataset;
     this.#path = path;
     this.#options = options;
+    if (options.from === undefined) return;
+    this.#line = options.from.line;
+    Object.assign(this.counts, options.from.counts);
+  }
+
+  get position(): FilePosition {
+    return { line: this.#line, counts: { ...this.counts } };
+  }
+
+  /** So many of the rows, at least; the source stays open for the next stretch. */
+  async *stretch(
+    rows: AsyncGenerator<readonly RawRow[]>,
+    atLeast = Number.POSITIVE_INFINITY,
+  ): AsyncGenerator<readonly RawRow[]> {
+    for (let taken = 0; taken < atLeast; ) {
+      const next = await rows.next();
+      if (next.done === true) {
+        this.hasEnded = true;
+        return;
+      }
+      taken += next.value.length;
+      yield next.value;
+    }
   }
 
   async *rows(): AsyncGenerator<readonly RawRow[]> {
-    for await (const { rows, lines, rejects } of readRecords(this.#path, this.#dataset, this.#options)) {
+    for await (const batch of readRecords(this.#path, this.#dataset, this.#options)) {
+      const { rows, lines, rejects } = behind(batch, this.#options.from?.line ?? 0);
+      this.#line = rejects.reduce((last, { line }) => Math.max(last, line), Math.max(this.#line, lines.at(-1) ?? 0));
       this.counts.read += rows.length + rejects.length;
       for (const { line, rejection, raw } of rejects) this.#reject(line, rejection.code, rejection.message, raw);
       await this.report();
@@ -104,10 +148,17 @@ class Ingestion {
     this.#reject(index, code, message, this.#readable(row as RawRow));
   };
 
-  readonly onBatch: NonNullable<UpsertOptions["onBatch"]> = ({ inserted, updated, unchanged, superseded }) => {
-    Object.assign(this.counts, { inserted, updated, unchanged, superseded });
-    this.#options.onProgress?.(this.counts);
-  };
+  /** Adds the counts of one call of upsert to those before it. */
+  batchCounter(): NonNullable<UpsertOptions["onBatch"]> {
+    const before = { ...this.counts };
+    return (soFar, rows) => {
+      for (const name of ["inserted", "updated", "unchanged", "superseded"] as const) {
+        this.counts[name] = before[name] + soFar[name];
+      }
+      this.#options.onWritten?.(rows);
+      this.#options.onProgress?.(this.counts);
+    };
+  }
 
   /** Passes on what was rejected since. */
   async report(): Promise<void> {
@@ -138,6 +189,18 @@ class Ingestion {
     this.counts.rejected++;
     this.#unreported.push({ line, code, error, row });
   }
+}
+
+/** The records of a batch that begin behind a line. */
+function behind(batch: RecordBatch, line: number): RecordBatch {
+  if ((batch.lines[0] ?? 0) > line && batch.rejects.every((reject) => reject.line > line)) return batch;
+  const at = batch.lines.findIndex((each) => each > line);
+  const from = at < 0 ? batch.lines.length : at;
+  return {
+    rows: batch.rows.slice(from),
+    lines: batch.lines.slice(from),
+    rejects: batch.rejects.filter((reject) => reject.line > line),
+  };
 }
 
 function upperCaseSymbol(row: RawRow): void {

@@ -25,6 +25,8 @@ export interface SourceOptions {
   readonly signal?: AbortSignal | undefined;
   /** What `-` reads; by default the standard input of the process. */
   readonly stdin?: Readable | undefined;
+  /** Bytes that somebody else has opened; the path then only is what messages call them. Closed when the reading ends. */
+  readonly input?: Readable | undefined;
 }
 
 /** How messages call a source. */
@@ -55,7 +57,9 @@ export async function* openSource(path: string, options: SourceOptions = {}): As
 }
 
 function openRaw(path: string, options: SourceOptions): Readable {
-  const raw = path === "-" ? (options.stdin ?? process.stdin) : createReadStream(path, { highWaterMark: CHUNK_BYTES });
+  const raw =
+    options.input ??
+    (path === "-" ? (options.stdin ?? process.stdin) : createReadStream(path, { highWaterMark: CHUNK_BYTES }));
   return options.signal === undefined ? raw : addAbortSignal(options.signal, raw);
 }
 

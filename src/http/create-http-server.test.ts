@@ -83,6 +83,17 @@ describe("createHttpServer", () => {
     expect(answer.statusCode).toBe(405);
   });
 
+  it("counts a wrong method under the route's pattern, and takes no unknown path for a known one", async () => {
+    await app.inject({ method: "POST", url: "/things/7?x=1" });
+    for (const url of ["/things", "/things/7/8", "/listing", "/a/list"]) {
+      expect((await app.inject({ method: "POST", url })).statusCode).toBe(404);
+    }
+    expect(await counted()).toEqual([
+      'http_requests_total{method="POST",endpoint="/things/:id",status="405"} 1',
+      'http_requests_total{method="POST",endpoint="unmatched",status="404"} 4',
+    ]);
+  });
+
   it("answers HEAD as GET without a body", async () => {
     const answer = await app.inject({ method: "HEAD", url: "/things/7" });
     expect([answer.statusCode, answer.body]).toEqual([200, ""]);

@@ -13,6 +13,9 @@ import { type RequestCounter, recordRequest, recordRequests } from "./request-re
 import { answerWrongMethods } from "./wrong-methods.ts";
 import { ZOD_SCHEMAS } from "./zod-validation.ts";
 
+/** For what is too much just now and says nothing better. */
+const RETRY_AFTER_SECONDS = 5;
+
 interface HttpServerOptions {
   readonly log: Logger;
   readonly metrics: RequestCounter;
@@ -52,13 +55,13 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
   app.setNotFoundHandler((_request, reply) =>
     sendProblem(reply, new StoreError("not_found", "There is no such path.")),
   );
-  const addWrongMethods = answerWrongMethods(app);
+  answerWrongMethods(app);
   options.routes(app);
-  addWrongMethods();
   return app;
 }
 
 function sendProblem(reply: FastifyReply, error: StoreError): FastifyReply {
+  if (error.status === 429 && !reply.hasHeader("retry-after")) reply.header("retry-after", String(RETRY_AFTER_SECONDS));
   return reply
     .code(error.status)
     .type(PROBLEM_CONTENT_TYPE)

@@ -4,6 +4,7 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { Logger } from "../telemetry/logger.ts";
+import { wrongMethodPattern } from "./wrong-methods.ts";
 
 /** The label of requests that no route answers: the raw path would be unbounded. */
 const UNMATCHED = "unmatched";
@@ -28,7 +29,7 @@ export function recordRequest(
   counter: RequestCounter,
   log: Logger,
 ): void {
-  const endpoint = request.routeOptions.url ?? UNMATCHED;
+  const endpoint = request.routeOptions.url ?? wrongMethodPattern(request) ?? UNMATCHED;
   counter.countRequest(request.method, endpoint, reply.statusCode, reply.elapsedTime / 1_000);
   if (!log.isLevelEnabled("debug")) return;
   const { method, ip } = request;

@@ -17,6 +17,17 @@ const validatorCompiler: FastifySchemaCompiler<z.ZodType> = ({ schema, httpPart 
   };
 };
 
+/**
+ * The part of a request as its schema has it, for routes that load their schemas when they are first used.
+ *
+ * @throws StoreError `body_invalid`, or `request_invalid` for any other part, with the path of each wrong field.
+ */
+export function parsePart<Schema extends z.ZodType>(part: string, schema: Schema, data: unknown): z.output<Schema> {
+  const result = schema.safeParse(data);
+  if (result.success) return result.data;
+  throw invalid(part, result.error.issues);
+}
+
 const serializerCompiler: FastifySerializerCompiler<unknown> = () => JSON.stringify;
 
 /** For the framework's option `schemaController`. */

@@ -20,11 +20,11 @@ export interface JobContext<Input> {
   /** What an earlier attempt saved last; undefined where none did. JSON. */
   readonly checkpoint: unknown;
   /** Keeps where the job is, so that the next attempt goes on from here. JSON, at most 1 MB. */
-  saveCheckpoint(checkpoint: unknown): Promise<void>;
+  readonly saveCheckpoint: (checkpoint: unknown) => Promise<void>;
   /** Adds to the counts of the run, and says what the job is doing. Counts as a heartbeat. */
-  report(progress: RunProgress & { readonly message?: string }): Promise<void>;
+  readonly report: (progress: RunProgress & { readonly message?: string }) => Promise<void>;
   /** The store of a tenant (slug or UUID), closed by the runner when the run ends. */
-  openStore(tenant: string): Promise<Store>;
+  readonly openStore: (tenant: string) => Promise<Store>;
   /** The administration's functions, as mds_admin. */
   readonly admin: AdminScope;
   /** Direct connection for what only the owner may do. */
@@ -41,13 +41,15 @@ export interface JobDefinition<Schema extends z.ZodType = z.ZodType> {
   readonly schema: Schema;
   readonly mode: RunMode;
   /** Whose ledger the runs are in: the tenant (slug or UUID) that the input names, else the system's. */
-  readonly tenantOf?: (input: z.output<Schema>) => string;
+  tenantOf?(input: z.output<Schema>): string;
   /** The dataset that the ledger names. */
-  readonly datasetOf?: (input: z.output<Schema>) => string;
+  datasetOf?(input: z.output<Schema>): string;
   /** Cron (five fields, UTC) at which it is run with the schema's defaults. */
   readonly schedule?: string;
   /** How often it is tried in all; 3 unless given. */
   readonly maxAttempts?: number;
+  /** Refuses an input before the job is queued, for what can be told without doing the work. @throws StoreError */
+  accept?(input: z.output<Schema>): void;
   /** The work; its JSON result is kept with the job. What it throws is tried again when it is retryable. */
   run(context: JobContext<z.output<Schema>>): Promise<unknown>;
 }

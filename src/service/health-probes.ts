@@ -1,8 +1,10 @@
 /** The components that this version of the service has: the database, its migrations, and the registry of metrics. */
+
+import type { SchemaVersion } from "../contracts/schema-version.ts";
 import { StoreError } from "../errors/store-error.ts";
 import type { StoreMetrics } from "../telemetry/metrics.ts";
 import type { ComponentReport, HealthProbe } from "./health-monitor.ts";
-import type { SchemaVersion, ServiceDatabase } from "./service-database.ts";
+import type { ServiceDatabase } from "./service-database.ts";
 import type { MigrationProgress } from "./start-migration.ts";
 
 const HEALTHY: ComponentReport = { state: "healthy" };

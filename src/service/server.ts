@@ -16,6 +16,7 @@ import { createApp } from "./app.ts";
 import { HealthMonitor, type HealthSnapshot } from "./health-monitor.ts";
 import { databaseProbe, migrationsProbe, prometheusProbe } from "./health-probes.ts";
 import type { ServiceDatabase } from "./service-database.ts";
+import { jobsProbe, type ServiceJobs, startJobs } from "./start-jobs.ts";
 import { type MigrationProgress, startMigration } from "./start-migration.ts";
 
 /** The part of the time for stopping that requests may take; the rest is for closing the database. */
@@ -29,6 +30,10 @@ const IDLE_SWEEP_MS = 50;
 export interface ServiceOptions {
   readonly config: Pick<Config, "host" | "port" | "migrateOnStart" | "shutdownTimeoutMs">;
   readonly database: ServiceDatabase;
+  /** Bearer token of the admin routes, which are off without one. */
+  readonly adminToken?: string | undefined;
+  /** The job runner, which the service starts and stops; the admin routes make jobs with it. */
+  readonly jobs?: ServiceJobs | undefined;
   readonly log: Logger;
   readonly metrics: StoreMetrics;
   /** Called once, when the service is ready for the first time. */
@@ -84,14 +89,19 @@ export async function runService(options: ServiceOptions): Promise<number> {
  * @throws StoreError `listen_failed` when it cannot listen; the database is closed then.
  */
 export async function startService(options: ServiceOptions): Promise<RunningService> {
-  const { config, database, log, metrics } = options;
+  const { config, database, log, metrics, adminToken, jobs } = options;
   const ending = new AbortController();
   let progress: MigrationProgress = { kind: config.migrateOnStart ? "waiting" : "done" };
   let url = "";
   let wasReady = false;
   const health = new HealthMonitor({
     version: packageVersion(),
-    probes: [databaseProbe(database), migrationsProbe(database, () => progress), prometheusProbe(metrics)],
+    probes: [
+      databaseProbe(database),
+      migrationsProbe(database, () => progress),
+      prometheusProbe(metrics),
+      ...(jobs === undefined ? [] : [jobsProbe(jobs)]),
+    ],
     onChange: (snapshot) => {
       metrics.setUp(snapshot.ready);
       if (!ending.signal.aborted) logChange(log, snapshot);
@@ -99,7 +109,7 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
       wasReady ||= snapshot.ready;
     },
   });
-  const app = createApp({ log, metrics, health, database });
+  const app = createApp({ log, metrics, health, database, adminToken, jobs });
   metrics.watchPool(() => database.poolCounts());
   url = await listen(app, options);
   log.info({ url }, "Listening.");
@@ -112,12 +122,13 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
   const migrated = config.migrateOnStart
     ? startMigration({ database, log, signal: ending.signal, onProgress, onApplied })
     : Promise.resolve();
+  const started = jobs === undefined ? migrated : migrated.then(() => startJobs(jobs, log, ending.signal));
   health.start();
 
   let stopped: Promise<void> | undefined;
   const stop = (): Promise<void> => {
     ending.abort();
-    stopped ??= stopParts({ app, health, migrated, database, log, timeoutMs: config.shutdownTimeoutMs });
+    stopped ??= stopParts({ app, health, started, database, jobs, log, timeoutMs: config.shutdownTimeoutMs });
     return stopped;
   };
   return { url, stop };
@@ -164,20 +175,23 @@ function logChange(log: Logger, { status, ready }: HealthSnapshot): void {
 interface Parts {
   readonly app: FastifyInstance;
   readonly health: HealthMonitor;
-  readonly migrated: Promise<void>;
+  /** The migration, and then the start of the job runner. */
+  readonly started: Promise<void>;
   readonly database: ServiceDatabase;
+  readonly jobs: ServiceJobs | undefined;
   readonly log: Logger;
   readonly timeoutMs: number;
 }
 
-async function stopParts({ app, health, migrated, database, log, timeoutMs }: Parts): Promise<void> {
+async function stopParts({ app, health, started, database, jobs, log, timeoutMs }: Parts): Promise<void> {
   const startedAt = performance.now();
   const requestsMs = timeoutMs * REQUESTS_SHARE;
   health.beginStopping();
   await Promise.all([
     finishRequests(app, requestsMs, log),
     inTime("The health check", health.stop(), requestsMs, log),
-    inTime("The migration", migrated, requestsMs, log),
+    inTime("The start", started, requestsMs, log),
+    ...(jobs === undefined ? [] : [inTime("The job runner", jobs.stop({ timeoutMs: requestsMs }), requestsMs, log)]),
   ]);
   const rest = Math.max(0, timeoutMs - (performance.now() - startedAt));
   await inTime("The database", database.close(), rest, log);

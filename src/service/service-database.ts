@@ -1,19 +1,7 @@
 /** What the service needs of a database. The real one is in `src/database/`; the service's own tests use a small fake. */
+import type { SchemaVersion } from "../contracts/schema-version.ts";
+import type { AdminScope } from "../database/tenants.ts";
 import type { PoolCounts } from "../telemetry/metrics.ts";
-
-/** The state of the database's schema, as `/schema/version` shows it. */
-export interface SchemaVersion {
-  /** Number of the newest applied migration; 0 for none. */
-  readonly version: number;
-  /** When it was applied, ISO 8601. */
-  readonly applied_at: string | null;
-  /** Migrations of this version of the store that are not applied. */
-  readonly pending: number;
-  /** False when an applied migration was altered, or is none of this version's. */
-  readonly checksum_ok: boolean;
-  readonly engine: string;
-  readonly engine_version: string;
-}
 
 /** The port. Every call ends, at the latest by throwing, soon after its signal is aborted. */
 export interface ServiceDatabase {
@@ -26,6 +14,8 @@ export interface ServiceDatabase {
    * other may go away by itself.
    */
   migrate(signal: AbortSignal): Promise<{ readonly applied: number }>;
+  /** The pool for what the administration does with tenants, tokens and keys. */
+  admin(signal: AbortSignal): Promise<AdminScope>;
   poolCounts(): PoolCounts;
   close(): Promise<void>;
 }

@@ -13,6 +13,7 @@ const FIRST_WAIT_MS = 250;
 const LONGEST_WAIT_MS = 2_000;
 
 const NEEDS_A_PERSON: ReadonlySet<ErrorCode> = new Set([
+  "engine_refused",
   "migration_altered",
   "migration_failed",
   "migration_unknown",

@@ -35,6 +35,13 @@ export interface FinishedRun {
   readonly elapsed_us: bigint | null;
 }
 
+/** How many jobs of a name wait, and for how long the oldest that could begin has waited. */
+interface QueueDepth {
+  readonly name: string;
+  readonly depth: number;
+  readonly oldestAgeSeconds: number;
+}
+
 /** The one set of metrics of a process. Make one, pass it on. */
 export class StoreMetrics {
   readonly #registry = new Registry();
@@ -45,6 +52,8 @@ export class StoreMetrics {
   readonly #rowsWritten: Counter<"dataset" | "result">;
   readonly #runs: Counter<"job_name" | "provider" | "mode" | "status">;
   readonly #runSeconds: Histogram<"job_name" | "provider" | "mode" | "status">;
+  readonly #queueDepth: Gauge<"job_name">;
+  readonly #queueAge: Gauge<"job_name">;
   #rendered: { readonly text: Promise<string>; readonly at: number } | undefined;
   #lastRender: "none" | "ok" | "failed" = "none";
 
@@ -90,6 +99,18 @@ export class StoreMetrics {
       help: "Time from a run's start to its end.",
       labelNames: ["job_name", "provider", "mode", "status"],
       buckets: RUN_SECONDS,
+      registers,
+    });
+    this.#queueDepth = new Gauge({
+      name: "mds_job_queue_depth",
+      help: "Jobs that wait for a runner.",
+      labelNames: ["job_name"],
+      registers,
+    });
+    this.#queueAge = new Gauge({
+      name: "mds_job_queue_oldest_age_seconds",
+      help: "For how long the oldest job that could begin has waited; 0 where none does.",
+      labelNames: ["job_name"],
       registers,
     });
   }
@@ -146,6 +167,16 @@ export class StoreMetrics {
     const labels = { job_name, provider: provider ?? "", mode, status };
     this.#runs.inc(labels);
     this.#runSeconds.observe(labels, Number(elapsed_us ?? 0n) / 1_000_000);
+  }
+
+  /** Shows how deep the job queue is; a job that is no longer in it is no longer shown. */
+  setJobQueue(depths: readonly QueueDepth[]): void {
+    this.#queueDepth.reset();
+    this.#queueAge.reset();
+    for (const { name, depth, oldestAgeSeconds } of depths) {
+      this.#queueDepth.set({ job_name: name }, depth);
+      this.#queueAge.set({ job_name: name }, oldestAgeSeconds);
+    }
   }
 
   /** Whether the last rendering worked; `none` before the first. */

@@ -131,6 +131,34 @@ describe("mds tenant", () => {
   });
 });
 
+describe("mds tenant token", () => {
+  it("makes, lists and revokes", async () => {
+    const made = await onStore("tenant", "token", "create", "default", "--name", "feed-1");
+    expect(made).toMatchObject({ code: 0, stdout: expect.stringMatching(/^mds_[\w-]{43}\n$/) });
+    const id = /^Made (\S+);/.exec(made.stderr)![1]!;
+    const [token] = JSON.parse((await onStore("tenant", "token", "list", "default", "--json")).stdout) as object[];
+    expect(token).toEqual({ id, name: "feed-1", created_at: expect.stringMatching(/Z$/), revoked_at: null });
+    expect(await onStore("tenant", "token", "revoke", "default", id)).toMatchObject({ code: 0, stdout: "" });
+    const { stdout } = await onStore("tenant", "token", "list", "default");
+    expect(stdout).toMatch(new RegExp(`^id +name +created_at +revoked_at\\n${id} +feed-1 +20\\S+Z +20\\S+Z`));
+    const json = await onStore("tenant", "token", "create", "default", "--name", "feed-2", "--json");
+    expect(JSON.parse(json.stdout)).toMatchObject({ name: "feed-2", token: expect.stringMatching(/^mds_/) });
+  });
+
+  it.each([
+    [["create", "default"], 2, "usage"],
+    [["create", "default", "--name", ""], 2, "usage"],
+    [["create", "nobody", "--name", "x"], 1, "tenant_unknown"],
+    [["list", "nobody"], 1, "tenant_unknown"],
+    [["revoke", "default", "seven"], 1, "token_unknown"],
+    [["revoke", "default", "00000000-0000-4000-8000-000000000001"], 1, "token_unknown"],
+  ])("%j ends with %i and says why", async (args, code, errorCode) => {
+    const result = await onStore("tenant", "token", ...args);
+    expect(result).toMatchObject({ code, stdout: "" });
+    expect(result.stderr).toMatch(new RegExp(`^mds: .*\\(${errorCode}\\)\\n$`));
+  });
+});
+
 describe("mds ping and mds schema-version", () => {
   it("answer for a database that is there", async () => {
     expect(await onStore("ping")).toMatchObject({

@@ -1,6 +1,6 @@
 /** The service as it is started and stopped by people: on a database that is given, and on an embedded one. */
 import { once } from "node:events";
-import { chmod, readFile, writeFile } from "node:fs/promises";
+import { chmod, readFile, stat, writeFile } from "node:fs/promises";
 import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -71,8 +71,9 @@ describe("on a database that is given", () => {
   });
 
   it("becomes ready, tells people where everything is, and stops with 0", async () => {
-    const service = startService({ DATABASE_URL: database.url });
+    const service = startService({ DATABASE_URL: database.url, ADMIN_DATABASE_URL: database.adminUrl });
     const url = await readyUrl(service);
+    await until(() => expect(service.output.stdout).toContain("The store is healthy and ready."));
     const lines = service.output.stderr.split("\n");
     expect(lines[0]).toMatch(/^The store is ready at http:\/\/127\.0\.0\.1:\d+ \([\d.]+ s after its start\)\.$/);
     expect(lines[2]).toMatch(new RegExp(`^ {2}data {4}database ${database.name} at `));
@@ -92,9 +93,19 @@ describe("on a database that is given", () => {
     const json = await mds(["health", "--json"], inScratch({ PORT: new URL(url).port }));
     expect(JSON.parse(json.stdout)).toMatchObject({ service: "market-data-store", state: "healthy" });
     expect(await stop(service, "SIGTERM")).toMatchObject({ code: 0 });
-    const sessions =
-      "select from pg_stat_activity where application_name = 'mds serve' and datname = current_database()";
+    const sessions = "select from pg_stat_activity where application_name like 'mds%' and datname = current_database()";
     await until(async () => expect(await database.sql(sessions)).toEqual([]));
+  });
+
+  it("R33 refuses a short ADMIN_TOKEN at start without showing it, and has no admin routes without one", async () => {
+    const short = await startService({ DATABASE_URL: database.url, ADMIN_TOKEN: "fifteen-letters" }).done;
+    expect(short).toMatchObject({ code: 1, stdout: "" });
+    expect(short.stderr).toMatch(
+      /^mds: ADMIN_TOKEN is "\*\*\*" \(environment\)\. Allowed: 16 to 512 .*\(config_invalid\)\n$/,
+    );
+    const url = await readyUrl(startService({ DATABASE_URL: database.url }));
+    const answer = await fetch(`${url}/tenants`, { headers: { authorization: "Bearer undefined" } });
+    expect([answer.status, await answer.json()]).toEqual([503, expect.objectContaining({ code: "admin_disabled" })]);
   });
 
   it("R29 keeps its connections however often it is asked", async () => {
@@ -103,13 +114,42 @@ describe("on a database that is given", () => {
     const connections = async () =>
       (
         await database.sql(
-          "select from pg_stat_activity where datname = current_database() and application_name like 'mds%'",
+          "select from pg_stat_activity where datname = current_database() and application_name = 'mds serve'",
         )
       ).length;
     for (let round = 0; round < 20; round++) {
       await Promise.all(Array.from({ length: 50 }, async () => (await fetch(`${url}/health`)).arrayBuffer()));
     }
     expect(await connections()).toBeLessThanOrEqual(2);
+  });
+
+  it("says what the job runner lacks where no login for the administration is given, and serves without it", async () => {
+    const service = startService({ DATABASE_URL: database.url });
+    const url = await readyUrl(service);
+    await until(() => expect(service.output.stdout).toContain("This login may not act as mds_owner"));
+    const health = await (await fetch(`${url}/readyz`)).json();
+    expect(health).toMatchObject({ state: "degraded" });
+    await until(async () => {
+      const { stdout } = await mds(["health", "--url", url], inScratch());
+      expect(stdout).toMatch(/^jobs +degraded +code=role_missing$/m);
+    });
+    expect(service.output.stdout.match(/The job runner cannot start yet/g)).toHaveLength(1);
+  });
+
+  it("takes jobs of the command and runs them, and none with MDS_JOBS_ENABLED=false", async () => {
+    const env = { DATABASE_URL: database.url, ADMIN_DATABASE_URL: database.adminUrl };
+    const service = startService(env);
+    await until(() => expect(service.output.stdout).toContain("The store is healthy and ready."));
+    const served = await mds(["jobs", "enqueue", "prune-runs", "--wait", "--json"], inScratch(env));
+    expect(served).toMatchObject({ code: 0, stderr: "" });
+    expect(JSON.parse(served.stdout)).toMatchObject({ name: "prune-runs", state: "succeeded", result: { runs: 0 } });
+    await stop(service, "SIGTERM");
+    const accepting = startService({ ...env, MDS_JOBS_ENABLED: "false" });
+    await until(() => expect(accepting.output.stdout).toContain("The store is healthy and ready."));
+    const { stdout, stderr } = await mds(["jobs", "enqueue", "prune-runs"], inScratch(env));
+    expect(stderr).toMatch(/^No service runs jobs on this database now/);
+    const shown = await mds(["jobs", "show", stdout.trim()], inScratch(env));
+    expect(shown.stdout).toMatch(/^state +queued$/m);
   });
 
   it("warns once of a superuser's login", async () => {
@@ -212,6 +252,29 @@ describe("on an embedded database", () => {
     const { code, stdout, stderr } = await verb("query", "bars", "--symbol", "AAA", "--json");
     expect({ code, rows: (JSON.parse(stdout) as unknown[]).length }).toEqual({ code: 0, rows: 100 });
     expect(stderr).toBe("Using the embedded database in .mds, since no database URL is set.\n");
+  });
+
+  it("makes an admin token, keeps it, and shows only where", async () => {
+    const first = startService();
+    const url = await readyUrl(first);
+    const path = join(scratch.path, ".mds/admin-token");
+    const token = (await readFile(path, "utf8")).trim();
+    expect(((await stat(path)).mode & 0o777).toString(8)).toBe("600");
+    expect(first.output.stderr).toContain("  admin   token in .mds/admin-token\n");
+    const statusOf = async (at: string, given: string) =>
+      (await fetch(`${at}/tenants`, { headers: { authorization: `Bearer ${given}` } })).status;
+    expect([await statusOf(url, token), await statusOf(url, `${token}x`)]).toEqual([200, 401]);
+    const { stdout, stderr } = await stop(first, "SIGTERM");
+    expect(stdout + stderr).not.toContain(token);
+
+    const second = startService();
+    expect(await statusOf(await readyUrl(second), token)).toBe(200);
+    await stop(second, "SIGTERM");
+
+    const given = startService({ ADMIN_TOKEN: "an-operators-own-token" });
+    const other = await readyUrl(given);
+    expect([await statusOf(other, "an-operators-own-token"), await statusOf(other, token)]).toEqual([200, 401]);
+    expect(given.output.stderr).not.toContain("admin ");
   });
 
   it("finds its data again after kill -9", async () => {

@@ -6,6 +6,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { ADMIN_TOKEN, type AdminService, startAdminService } from "../support/admin-service.ts";
 import { createTestDatabase, type TestDatabase } from "../support/test-database.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
@@ -28,13 +29,17 @@ const snippets = documents.flatMap((file) => {
 
 let database: TestDatabase;
 let folder: string;
+let service: AdminService;
 
 beforeAll(async () => {
   database = await createTestDatabase();
   folder = await mkdtemp(join(ROOT, ".snippets-"));
+  service = await startAdminService(database);
+  service.jobs.endsAtOnce = true;
 });
 
 afterAll(async () => {
+  await service.stop();
   await database.drop();
   await rm(folder, { recursive: true });
 });
@@ -77,7 +82,13 @@ describe("the snippets of the documents", () => {
     const file = join(folder, `${where.replaceAll(/\W/g, "-")}.ts`);
     await writeFile(file, code.replace('from "market-data-store"', `from "${join(ROOT, "src/index.ts")}"`));
     const { stderr } = await run(process.execPath, [file], {
-      env: { ...process.env, DATABASE_URL: database.url },
+      env: {
+        ...process.env,
+        DATABASE_URL: database.url,
+        ADMIN_DATABASE_URL: database.adminUrl,
+        STORE_URL: service.url,
+        ADMIN_TOKEN,
+      },
       timeout: 30_000,
     });
     expect(stderr).toBe("");

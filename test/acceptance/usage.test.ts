@@ -54,6 +54,10 @@ describe("help", () => {
     ["tenant", "bind"],
     ["tenant", "unbind"],
     ["tenant", "logins"],
+    ["tenant", "token"],
+    ["tenant", "token", "create"],
+    ["tenant", "token", "list"],
+    ["tenant", "token", "revoke"],
   ])("of %s %s has an example", async (...verb) => {
     const { code, stdout, stderr } = await mds([...verb, "--help"]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });

@@ -13,6 +13,8 @@ const ADMINS: readonly Role[] = ["mds_admin"];
 const LEDGER_READERS: readonly Role[] = ["mds_app", "mds_reader", "mds_admin"];
 const LEDGER_WRITERS: readonly Role[] = ["mds_app", "mds_admin"];
 
+const AGGREGATES = ["bars_5m", "bars_15m", "bars_1h", "bars_1d"];
+
 export const VIEWS: Readonly<Record<string, readonly Role[]>> = {
   bars: READERS,
   bars_ohlcv: READERS,
@@ -20,10 +22,25 @@ export const VIEWS: Readonly<Record<string, readonly Role[]>> = {
   fundamentals: READERS,
   news: READERS,
   signals: READERS,
+  ...Object.fromEntries(AGGREGATES.map((name) => [name, READERS])),
   latest_prices: READERS,
   data_freshness: READERS,
   job_runs_summary: ADMINS,
+  job_queue_health: ADMINS,
 };
+
+const JOB_FUNCTIONS = [
+  "begin_job_attempt",
+  "save_job_progress",
+  "save_job_checkpoint",
+  "end_job_attempt",
+  "read_jobs",
+  "ready_jobs",
+  "count_waiting_jobs",
+  "abandoned_job_runs",
+  "prune_job_progress",
+  "read_job_queue_health",
+];
 
 const perDataset = (name: (dataset: string) => string, roles: readonly Role[]): Record<string, readonly Role[]> =>
   Object.fromEntries(DATASETS.map((dataset) => [name(dataset), roles]));
@@ -50,6 +67,17 @@ export const FUNCTIONS: Readonly<Record<string, readonly Role[]>> = {
   "mds.bind_login": ADMINS,
   "mds.unbind_login": ADMINS,
   "mds.list_bound_logins": ADMINS,
+  ...Object.fromEntries(JOB_FUNCTIONS.map((name) => [`mds.${name}`, ADMINS])),
+  "mds.create_ingest_token": ADMINS,
+  "mds.list_ingest_tokens": ADMINS,
+  "mds.revoke_ingest_token": ADMINS,
+  "mds.find_token_tenant": WRITERS,
+  "mds.claim_idempotency_key": ADMINS,
+  "mds.begin_tenant_deletion": ADMINS,
+  "mds.open_transactions": ADMINS,
+  "mds.list_tenant_tables": ADMINS,
+  "mds.delete_tenant_rows": ADMINS,
+  "mds.finish_tenant_deletion": ADMINS,
   "mds.start_run": LEDGER_WRITERS,
   "mds.progress_run": LEDGER_WRITERS,
   "mds.heartbeat_run": LEDGER_WRITERS,
@@ -73,4 +101,27 @@ export const FUNCTIONS: Readonly<Record<string, readonly Role[]>> = {
   "store.require_run_scope": [],
   "store.advance_run": [],
   "store.prune_before": [],
+  "mds.engine": LEDGER_READERS,
+  "mds.read_policies": ADMINS,
+  "mds.set_policy": ADMINS,
+  "mds.find_bars_answers": READERS,
+  ...Object.fromEntries(AGGREGATES.map((name) => [`mds.read_${name}`, READERS])),
+  "mds.mark_aggregates": ADMINS,
+  "mds.refresh_aggregates": ADMINS,
+  "store.bars_aggregates": [],
+  "store.bars_levels": [],
+  "store.bars_kept": [],
+  "store.bars_marked": [],
+  "store.mark_bars": [],
+  "store.mark_changed_bars": [],
+  "store.mark_bars_partition": [],
+  "store.mark_all_bars": [],
+  "store.mark_enabled_aggregate": [],
+  "store.refresh_bars_ranges": [],
+  "store.duration_text": [],
+  "store.all_partitions": [],
+  "store.make_partitions": [],
+  "store.kept_since": [],
+  "store.require_attempt": [],
+  "store.tenant_tables": [],
 };

@@ -107,7 +107,7 @@ export const GRANT_CASES: readonly AttackCase[] = [
       const rows = await database.sql<{ name: string }>(
         `select distinct a.attname as name from pg_attribute a join pg_class c on c.oid = a.attrelid
          where c.relnamespace = 'store'::regnamespace and c.relkind in ('r', 'p') and a.attnum > 0 and not a.attisdropped
-           and (c.relname ~ '_(series|data)(_|$)' or c.relname = 'job_runs') and a.attstattarget is distinct from 0 order by 1`,
+           and (c.relname ~ '_(series|data)(_|$)' or c.relname in ('job_runs', 'ingest_tokens', 'idempotency_keys')) and a.attstattarget is distinct from 0 order by 1`,
       );
       expect(rows.map(({ name }) => name)).toEqual(["scope", "series_id", "tenant_id"]);
     },

@@ -1,6 +1,7 @@
 /** A spool in memory: slow, bounded, sometimes refusing; of a killed process it keeps what a disk would. */
 
 import type { Appended, SpoolLog, SpoolRecord } from "../../src/coordinator/spool/spool-log-port.ts";
+
 import { StoreError } from "../../src/errors/store-error.ts";
 import { pause } from "../../src/resilience/clock.ts";
 import type { ManualClock } from "../support/manual-clock.ts";

@@ -32,3 +32,14 @@ export async function collect<Row>(batches: AsyncIterable<Row[]>): Promise<Row[]
   for await (const batch of batches) all.push(...batch);
   return all;
 }
+
+/** A CSV file of so many bars of a series, from one of them on. */
+export function barsCsv(from: number, count: number, symbol = "AAA"): string {
+  const lines = Array.from({ length: count }, (_, at) => {
+    const { ts, ...row } = bar(from + at, { symbol });
+    const time = new Date(Number((ts as bigint) / 1_000n)).toISOString();
+    const prices = [row.open_price, row.high_price, row.low_price, row.close_price];
+    return ["test", symbol, "1m", time, ...prices, row.volume].join(",");
+  });
+  return `${["vendor,symbol,timeframe,ts,open,high,low,close,volume", ...lines].join("\n")}\n`;
+}

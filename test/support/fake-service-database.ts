@@ -2,8 +2,9 @@
  * A stand-in for the database as the service sees it: a remote peer that can be away, hang, or fail to migrate, and
  * counts what it is asked.
  */
+import type { SchemaVersion } from "../../src/contracts/schema-version.ts";
 import { StoreError } from "../../src/errors/store-error.ts";
-import type { SchemaVersion, ServiceDatabase } from "../../src/service/service-database.ts";
+import type { ServiceDatabase } from "../../src/service/service-database.ts";
 
 const MIGRATIONS = 2;
 
@@ -43,6 +44,12 @@ export class FakeServiceDatabase implements ServiceDatabase {
     const applied = MIGRATIONS - this.applied;
     this.applied = MIGRATIONS;
     return { applied };
+  }
+
+  /** There is no pool to give. */
+  async admin(): Promise<never> {
+    await this.#answer();
+    throw new StoreError("database_unavailable", "The fake database has no tables.");
   }
 
   poolCounts(): { inUse: number; idle: number; waiting: number } {

@@ -7,6 +7,8 @@ export interface DatabaseProxy {
   readonly url: string;
   /** Breaks every connection and refuses new ones. */
   cut(): void;
+  /** Lets connections through again. */
+  heal(): void;
   /** Breaks the connection on which such a statement comes, once the database has committed and before it says so. */
   loseAnswerTo(statement: string): void;
   /** How many answers were lost. */
@@ -62,6 +64,9 @@ export async function startDatabaseProxy(databaseUrl: string): Promise<DatabaseP
   return {
     url: url.href,
     cut,
+    heal: () => {
+      isCut = false;
+    },
     loseAnswerTo: (statement) => {
       wanted = statement;
     },

@@ -9,6 +9,7 @@ import type { Shell } from "../shell.ts";
 interface BenchFlags extends DatabaseFlags {
   readonly rows?: number;
   readonly csvRows?: number;
+  readonly retentionRows?: number;
   readonly only?: readonly string[];
   readonly json?: boolean;
 }
@@ -21,6 +22,11 @@ export function bench(command: Command, shell: Shell): void {
     )
     .option("--rows <rows>", "bars to load; 1000000 unless given", wholeNumber(1_000, 5_000_000))
     .option("--csv-rows <rows>", "lines of the CSV file; 1000000 unless given", wholeNumber(1_000, 50_000_000))
+    .option(
+      "--retention-rows <rows>",
+      "rows of the month that is dropped; 1000000 unless given",
+      wholeNumber(1_000, 200_000_000),
+    )
     .option("--only <names>", `only these scenarios, with commas between: ${SCENARIO_NAMES.join(", ")}`, collect);
   addJsonFlag(command).action(async (flags: BenchFlags) => {
     const config = shell.configure({ dsn: flags.dsn });
@@ -30,6 +36,7 @@ export function bench(command: Command, shell: Shell): void {
         adminUrl: chooseDatabaseUrl(config, { as: "client", admin: true }),
         rows: flags.rows,
         csvRows: flags.csvRows,
+        retentionRows: flags.retentionRows,
         only: flags.only?.flatMap((names) => names.split(",")),
         json: flags.json ?? false,
         write: (text) => void shell.output.data(text),

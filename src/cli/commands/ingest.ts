@@ -1,16 +1,8 @@
 /** `mds ingest DATASET FILE...`: loads CSV and NDJSON files, whatever their columns are called. */
 import { Argument, type Command, Option } from "commander";
 import { DEFAULT_BATCH_ROWS, MAX_BATCH_ROWS } from "../../client/upsert.ts";
-import { RowBatch } from "../../datasets/derive/row-batch.ts";
-import { DATASET_NAMES, type DatasetName, datasetNamed } from "../../datasets/registry.ts";
-import { type TimeZone, timeZone } from "../../datasets/values/time-zone.ts";
-import { StoreError } from "../../errors/store-error.ts";
-import { columnNames } from "../../files/column-names.ts";
-import { type NamedFormat, readOptionsOf } from "../../files/formats/named-format.ts";
-import { NAMED_FORMATS } from "../../files/formats/named-formats.ts";
-import type { IngestOptions } from "../../files/ingest-file.ts";
-import type { ReadOptions } from "../../files/read-records.ts";
-import { TEXT_FORMATS, type TextFormat } from "../../files/text-form.ts";
+import { DATASET_NAMES, type DatasetName } from "../../datasets/registry.ts";
+import { FILE_FORMATS, ingestOptions } from "../../files/ingest-options.ts";
 import { addExamples, addJsonFlag, addTenantFlags, assignments, collect, wholeNumber } from "../flags.ts";
 import { type LoadFlags, loadFiles } from "../load-files.ts";
 import type { Shell } from "../shell.ts";
@@ -30,7 +22,6 @@ file again changes nothing about the rows that are stored already. Ctrl-C writes
 and ends with 130.`;
 
 export function ingest(command: Command, shell: Shell): void {
-  const formats = [...TEXT_FORMATS, ...NAMED_FORMATS.map(({ name }) => name)];
   command
     .addArgument(new Argument("<dataset>", "where the rows go").choices(DATASET_NAMES))
     .argument("<file...>", "CSV or NDJSON, plain, gzip or zstd, told by content; patterns; - for standard input")
@@ -41,11 +32,14 @@ export function ingest(command: Command, shell: Shell): void {
     .option("--upper-case", "upper-case all symbols")
     .addOption(
       new Option("--format <format>", "csv or ndjson instead of telling it by content; or a vendor's format").choices(
-        formats,
+        FILE_FORMATS,
       ),
     );
   addLoadFlags(command).action((name: DatasetName, files: string[], flags: IngestFlags) => {
-    const options = ingestOptions(name, flags);
+    const options = ingestOptions(name, {
+      ...flags,
+      ignoreColumns: flags.ignoreColumns?.flatMap((names) => names.split(",")),
+    });
     return loadFiles(shell, { verb: "ingest", dataset: name, names: files, options }, flags);
   });
   command.addHelpText("after", NOTES);
@@ -69,39 +63,4 @@ export function addLoadFlags(command: Command): Command {
     )
     .option("--dry-run", "read and check everything, write nothing; needs no database");
   return addJsonFlag(addTenantFlags(command));
-}
-
-/** Checks the flags before any work is done. @throws StoreError `usage`. */
-function ingestOptions(name: DatasetName, flags: IngestFlags): IngestOptions {
-  const zone = flags.timezone === undefined ? undefined : timeZone(flags.timezone);
-  const columns = {
-    columnMap: flags.map,
-    constants: flags.set,
-    ignoreColumns: flags.ignoreColumns?.flatMap((names) => names.split(",")),
-  };
-  const options = fileOptions(name, flags.format, columns);
-  refuseWrongConstants(name, columnNames(datasetNamed(name), options).constants, zone);
-  return { ...options, ...(zone && { timeZone: zone }), ...(flags.upperCase && { upperCase: true }) };
-}
-
-function fileOptions(dataset: DatasetName, format: string | undefined, given: ReadOptions): ReadOptions {
-  const named = NAMED_FORMATS.find(({ name }) => name === format);
-  if (named === undefined) return { ...given, format: format as TextFormat | undefined };
-  if (named.dataset !== dataset) throw wrongDataset(named, dataset);
-  return readOptionsOf(named, given);
-}
-
-function wrongDataset({ name, dataset }: NamedFormat, given: DatasetName): StoreError {
-  return new StoreError("usage", `Files of --format ${name} hold ${dataset} and not ${given}.`);
-}
-
-function refuseWrongConstants(
-  name: DatasetName,
-  constants: Readonly<Record<string, string>>,
-  zone: TimeZone | undefined,
-): void {
-  const rejection = new RowBatch(datasetNamed(name), 1, zone).add(constants);
-  // What is missing may be in the file.
-  if (rejection === undefined || rejection.code === "field_missing") return;
-  throw new StoreError("usage", `--set gives a value that no row can have: ${rejection.message}`);
 }

@@ -38,10 +38,12 @@ export function migrate(command: Command, shell: Shell): void {
     .option("--yes", "down: really do it");
   addJsonFlag(addDatabaseFlag(command)).action(async (action: keyof typeof ACTIONS, flags: MigrateFlags) => {
     refuseMeaningless(action, flags);
+    const config = shell.configure({ dsn: flags.dsn });
+    const { engine } = config.values;
     await withDatabase(
       shell,
-      shell.configure({ dsn: flags.dsn }),
-      ({ url, adminUrl }) => ACTIONS[action]!(shell, { adminUrl, serviceUrl: url }, flags),
+      config,
+      ({ url, adminUrl }) => ACTIONS[action]!(shell, { adminUrl, serviceUrl: url, engine }, flags),
       { migrateEmbedded: false },
     );
   });

@@ -1,4 +1,7 @@
-/** `mds query DATASET`: the rows of a window as they are stored, printed as they come. */
+/**
+ * `mds query DATASET`: the rows of a window as they are stored, printed as they come. Says so where bars of a timeframe
+ * that was asked for are not stored but worked out of finer ones.
+ */
 import { Argument, type Command, Option } from "commander";
 import type { AnyDatasetClient } from "../../client/dataset-client.ts";
 import { DATASET_NAMES, type DatasetName } from "../../datasets/registry.ts";
@@ -48,11 +51,25 @@ async function print(
   const format = rowFormat(json ? "json" : formatName, dataset);
   const window = { ...queryOf(filter), ...(limit !== undefined && { limit }), ...(newestFirst && { newestFirst }) };
   let count = 0;
-  for await (const page of client.readPages(window, { signal })) {
+  const aggregated: Series[] = [];
+  const onSeries = (series: readonly Series[]): void => {
+    for (const one of series) if (one["source"] === "aggregated") aggregated.push(one);
+  };
+  for await (const page of client.readPages(window, { signal, onSeries })) {
     await shell.output.data(format.rows(page));
     count += page.rows.length;
     if (shell.output.readerIsGone) return;
   }
   await shell.output.data(format.end());
+  if (count > 0 && aggregated.length > 0) shell.output.note(aggregatedNote(aggregated));
   if (count === 0) shell.output.note(await nothingFound(client, filter.dimensions, signal));
+}
+
+type Series = Readonly<Record<string, string>>;
+
+function aggregatedNote(series: readonly Series[]): string {
+  const timeframes = [...new Set(series.map(({ timeframe }) => timeframe))].join(", ");
+  const [one] = series;
+  const whose = series.length === 1 ? `${one!["symbol"]} of vendor ${one!["vendor"]}` : `${series.length} series`;
+  return `The ${timeframes} bars of ${whose} are answered from the aggregate of 1m bars.`;
 }

@@ -32,12 +32,13 @@ export function schemaVersion(command: Command, shell: Shell): void {
 
 type SchemaState = Awaited<ReturnType<StoreDatabase["schemaVersion"]>>;
 
-function sentence({ version, applied_at, pending, checksum_ok, engine_version }: SchemaState): string {
+function sentence({ version, applied_at, pending, checksum_ok, engine, engine_version }: SchemaState): string {
   const server = `PostgreSQL ${engine_version}`;
+  const place = engine === null ? server : `the ${engine} engine (${server})`;
   if (version === 0) return `The store is not installed on this ${server}; run \`mds migrate\`.`;
   const rest = pending === 0 ? "and nothing is pending" : `and ${pending} more are pending: run \`mds migrate\``;
   const altered = checksum_ok
     ? ""
     : " A migration was altered, or is unknown to this version: see `mds migrate status`.";
-  return `The schema is at version ${version}, applied ${applied_at}, on ${server}, ${rest}.${altered}`;
+  return `The schema is at version ${version}, applied ${applied_at}, on ${place}, ${rest}.${altered}`;
 }

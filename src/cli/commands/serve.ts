@@ -7,9 +7,14 @@ import { chooseDatabaseUrl } from "../../config/choose-database-url.ts";
 import type { LoadedConfig } from "../../config/load.ts";
 import { isSuperuser } from "../../database/server-facts.ts";
 import { StoreDatabase } from "../../database/store-database.ts";
+import { backfillAccess } from "../../jobs/backfill/backfill-access.ts";
+import { builtInJobs } from "../../jobs/built-in-jobs.ts";
+import { JobRunner, type JobUrls } from "../../jobs/runner.ts";
+import { SERVICE_GROUP } from "../../jobs/session-name.ts";
 import { runService } from "../../service/server.ts";
 import { createLogger, type Logger } from "../../telemetry/logger.ts";
 import { StoreMetrics } from "../../telemetry/metrics.ts";
+import { type KeptAdminToken, keepAdminToken } from "../admin-token-file.ts";
 import { EmbeddedServiceDatabase } from "../embedded-service-database.ts";
 import { addExamples } from "../flags.ts";
 import { SAME_SIGNAL_MS } from "../interruption.ts";
@@ -48,14 +53,18 @@ async function serveGiven(output: Output, config: LoadedConfig, log: Logger, url
   const database = new StoreDatabase({
     url,
     ...(adminUrl !== undefined && { adminUrl }),
+    engine: config.values.engine,
     maxConnections: config.values.databasePoolSize,
     onIdleError: (error) => log.warn({ reason: error.message }, "An idle connection broke."),
   });
+  const metrics = new StoreMetrics();
   return runService({
     config: config.values,
+    adminToken: config.values.adminToken,
     database,
+    jobs: serviceJobs(config, log, metrics, async () => ({ url, adminUrl: adminUrl ?? url })),
     log,
-    metrics: new StoreMetrics(),
+    metrics,
     onReady: (listening) => {
       tellReady(output, listening, databaseName(url));
       void warnOfSuperuser(log, url);
@@ -64,9 +73,12 @@ async function serveGiven(output: Output, config: LoadedConfig, log: Logger, url
 }
 
 async function serveEmbedded(output: Output, config: LoadedConfig, log: Logger): Promise<number> {
+  const { dataDir, adminToken } = config.values;
+  const kept = adminToken === undefined ? await keepAdminToken(dataDir) : undefined;
   let lost: { readonly error: unknown } | undefined;
   const database = EmbeddedServiceDatabase.start({
-    dataDir: config.values.dataDir,
+    dataDir,
+    engine: config.values.engine,
     maxConnections: config.values.databasePoolSize,
     log,
     onLost: (error) => {
@@ -80,14 +92,17 @@ async function serveEmbedded(output: Output, config: LoadedConfig, log: Logger):
   const endAtOnce = (): void => {
     if (performance.now() - stoppedAt > SAME_SIGNAL_MS) process.exit(EXIT.failed);
   };
+  const metrics = new StoreMetrics();
   try {
     const exitCode = await runService({
       config: config.values,
+      adminToken: adminToken ?? kept?.token,
       database,
+      jobs: serviceJobs(config, log, metrics, () => database.urls()),
       log,
-      metrics: new StoreMetrics(),
+      metrics,
       onReady: (listening) => {
-        tellReady(output, listening, `${database.folder} (an embedded PostgreSQL, for this machine)`);
+        tellReady(output, listening, `${database.folder} (an embedded PostgreSQL, for this machine)`, kept);
       },
     });
     stoppedAt = performance.now();
@@ -99,6 +114,23 @@ async function serveEmbedded(output: Output, config: LoadedConfig, log: Logger):
     await database.stopServer();
     process.off("SIGINT", endAtOnce).off("SIGTERM", endAtOnce);
   }
+}
+
+function serviceJobs(
+  config: LoadedConfig,
+  log: Logger,
+  metrics: StoreMetrics,
+  urls: () => Promise<JobUrls>,
+): JobRunner {
+  const work = config.values.jobsEnabled;
+  return new JobRunner({
+    urls,
+    definitions: builtInJobs(backfillAccess(config)),
+    group: SERVICE_GROUP,
+    work,
+    log,
+    metrics,
+  });
 }
 
 function databaseName(url: string): string {
@@ -115,12 +147,18 @@ async function warnOfSuperuser(log: Logger, url: string): Promise<void> {
   );
 }
 
-function tellReady(output: Output, listening: string, data: string): void {
+/** Told to a terminal when it is made; what else reads this output may keep it. */
+function adminTokenText(output: Output, { token, path, isNew }: KeptAdminToken): string {
+  return isNew && output.showsProgress ? `token ${token} (kept in ${path})` : `token in ${path}`;
+}
+
+function tellReady(output: Output, listening: string, data: string, kept?: KeptAdminToken): void {
   const url = listening.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:");
   const lines = [
     `The store is ready at ${url} (${(performance.now() / 1_000).toFixed(1)} s after its start).`,
     `  health  ${url}/health`,
     `  data    ${data}`,
+    ...(kept === undefined ? [] : [`  admin   ${adminTokenText(output, kept)}`]),
     "  ingest  npx mds ingest bars FILE --set vendor=NAME --set timeframe=1m",
     "  query   npx mds query bars --symbol SYMBOL --limit 10",
     "  latest  npx mds latest --vendor NAME SYMBOL",

@@ -1,4 +1,4 @@
-/** `mds tenant create|list|rename`, and the logins that are bound to one tenant: `bind|unbind|logins`. */
+/** `mds tenant create|list|rename|delete`, the logins that are bound to one tenant: `bind|unbind|logins`, and `token`. */
 import type { Command } from "commander";
 import { type BoundLogin, bindLogin, listBoundLogins, unbindLogin } from "../../database/bound-logins.ts";
 import { createTenant, listTenants, renameTenant, type Tenant } from "../../database/tenants.ts";
@@ -7,6 +7,8 @@ import { withAdmin, withDatabase } from "../connect.ts";
 import { addDatabaseFlag, addExamples, addJsonFlag, type DatabaseFlags } from "../flags.ts";
 import type { Shell } from "../shell.ts";
 import { tableText } from "../table.ts";
+import { addTenantDelete } from "./tenant-delete.ts";
+import { tenantToken } from "./tenant-token.ts";
 
 interface ListFlags extends DatabaseFlags {
   readonly json?: boolean;
@@ -62,7 +64,9 @@ export function tenant(command: Command, shell: Shell): void {
     });
   });
   addExamples(rename, "npx mds tenant rename acme --slug acme-trading");
+  addTenantDelete(command, shell);
   addLoginVerbs(command, shell);
+  tenantToken(command, shell);
   addExamples(command, 'npx mds tenant create acme --name "Acme Trading"', "npx mds tenant list");
 }
 

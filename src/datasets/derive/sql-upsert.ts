@@ -37,11 +37,9 @@ declare
   first_time timestamptz;
   last_time timestamptz;
   nearby int8;
-  by_key boolean;
+  by_key boolean;${marked(dataset, MARK_VARIABLES)}
 begin
-  if cardinality(ids) > (
-    select count(*) from store.${name}_series s where s.series_id = any (ids) and s.tenant_id = tenant
-  ) then
+  ${ownSeries(dataset)} then
     raise exception 'A series of this batch does not exist.' using errcode = 'MD001';
   end if;
   select min(t), max(t) into first_time, last_time from unnest(times) t;
@@ -72,7 +70,7 @@ ${scaleSql(dataset)}${rejectionSql(dataset)}  for attempt in 1..2 loop
         insert into store.${name}_data (${columns.join(", ")})
         select ${columns.map((c) => `n.${c}`).join(", ")}
         from ${incoming(dataset)} n
-        order by ${keys.map((key) => `n.${key}`).join(", ")};
+        order by ${keys.map((key) => `n.${key}`).join(", ")};${marked(dataset, MARK_INSERTED)}
         exit;
       exception when unique_violation then
         nearby := size; -- Another session wrote one of these keys in this moment: look again.
@@ -80,7 +78,7 @@ ${scaleSql(dataset)}${rejectionSql(dataset)}  for attempt in 1..2 loop
         continue;
       end;
     end if;
-    insert into store.${name}_data as d (${columns.join(", ")})
+    ${marked(dataset, MARKS_ITSELF)}insert into store.${name}_data as d (${columns.join(", ")})
     select ${keys.map((key) => `n.${key}`).join(", ")},
       ${values.map((v) => absentKeeps(v, "n")).join(",\n      ")}
     from ${incoming(dataset)} n
@@ -90,7 +88,7 @@ ${scaleSql(dataset)}${rejectionSql(dataset)}  for attempt in 1..2 loop
     on conflict (${keys.join(", ")}) do update set
       ${values.map((v, i) => `${v.name} = ${afterConflict[i]}`).join(",\n      ")}
     where (${stored(dataset)}) is distinct from (
-      ${afterConflict.join(",\n      ")});
+      ${afterConflict.join(",\n      ")})${marked(dataset, markWritten(dataset))};${marked(dataset, MARK_WRITTEN)}
     exit;
   end loop;
   unchanged := size - inserted - updated;
@@ -122,6 +120,47 @@ const arrayType = ({ type }: ValueColumn): string => `${type === "json" ? "jsonb
 const stored = ({ values }: DatasetShape): string => values.map((v) => `d.${v.name}`).join(", ");
 const absentKeeps = ({ name }: ValueColumn, source: "n" | "excluded"): string =>
   `case when ${name}_values is null then d.${name} else ${source}.${name} end`;
+
+/** SQL that only datasets with aggregates need. */
+export const marked = ({ aggregated }: DatasetShape, sql: string): string => (aggregated === undefined ? "" : sql);
+
+const MARK_VARIABLES = `
+  marked int4[]; -- Those of the batch's series of which there are aggregates.
+  written_ids int4[];
+  written_times timestamptz[];`;
+const MARK_INSERTED = `
+        if marked is not null then
+          perform store.mark_bars(marked, first_time, last_time, series_ids, times);
+        end if;`;
+/** The trigger that marks what is changed by hand would do so again, less closely. */
+const MARKS_ITSELF = `perform set_config('store.marks_itself', 'yes', true);
+    with written as (`;
+const MARK_WRITTEN = `
+    perform set_config('store.marks_itself', '', true);
+    if marked is not null and written_ids is not null then
+      perform store.mark_bars(marked, first_time, last_time, written_ids, written_times);
+    end if;`;
+
+/** What was written is known from the statement itself: another session may have written since the rows were counted. */
+function markWritten({ time }: DatasetShape): string {
+  return `
+    returning d.series_id, d.${time.name})
+    select array_agg(w.series_id), array_agg(w.${time.name}), min(w.${time.name}), max(w.${time.name})
+    into written_ids, written_times, first_time, last_time from written w`;
+}
+
+/** The beginning of an `if` that is true where a series of the batch is not the tenant's. */
+export function ownSeries({ name, aggregated }: DatasetShape): string {
+  const own = `from store.${name}_series s where s.series_id = any (ids) and s.tenant_id = tenant`;
+  if (aggregated === undefined)
+    return `if cardinality(ids) > (
+    select count(*) ${own}
+  )`;
+  const { dimension, from } = aggregated;
+  return `select count(*), array_agg(s.series_id) filter (where s.${dimension} = '${from}') into nearby, marked
+  ${own};
+  if cardinality(ids) > nearby`;
+}
 
 /** Set-returning calls in the select list: `from unnest(a, b, ...)` would write every array to a store of its own. */
 export function incoming({ time, values, contentKey }: DatasetShape, more = ""): string {

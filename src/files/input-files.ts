@@ -1,9 +1,20 @@
-/** Which files a verb reads: names as they are, patterns expanded in order of name, `-` for standard input. */
+/** Which files are read: names as they are, patterns expanded in order of name, `-` for standard input. */
 import { existsSync } from "node:fs";
 import { glob, stat } from "node:fs/promises";
 import { StoreError } from "../errors/store-error.ts";
 
 const PATTERN = /[*?[{]/;
+
+/** Whether a name stands for any number of files, and is not that of one. */
+export function isPattern(name: string): boolean {
+  return PATTERN.test(name) && !existsSync(name);
+}
+
+/** The part of a pattern before its first segment that has a wildcard: a folder. */
+export function fixedPart(pattern: string): string {
+  const at = pattern.search(PATTERN);
+  return at < 0 ? pattern : pattern.slice(0, pattern.lastIndexOf("/", at) + 1);
+}
 
 /**
  * Files in the order given, each once. Whether a named one exists shows when it is read.
@@ -11,10 +22,7 @@ const PATTERN = /[*?[{]/;
  */
 export async function inputFiles(names: readonly string[]): Promise<readonly string[]> {
   const files = new Set<string>();
-  for (const name of names) {
-    const isPattern = PATTERN.test(name) && !existsSync(name);
-    for (const file of isPattern ? await matching(name) : [name]) files.add(file);
-  }
+  for (const name of names) for (const file of isPattern(name) ? await matching(name) : [name]) files.add(file);
   return [...files];
 }
 

@@ -1,0 +1,23 @@
+/** The job that makes partitions ahead of the rows that will need them, so that writers rarely have to. */
+import { makePartitionsInput } from "../control/job-inputs.ts";
+import type { Partition } from "../database/engine/engine.ts";
+import { openEngine } from "../database/engine/open-engine.ts";
+import { defineJob } from "./define-job.ts";
+
+/** A quarter of a year of months: the job may stand still for weeks before a writer notices. */
+const PERIODS_AHEAD = 3;
+
+export const makePartitionsJob = defineJob({
+  name: "make-partitions",
+  description: "Makes the partitions of the current and the next three periods of each dataset and aggregate.",
+  schema: makePartitionsInput,
+  mode: "maintenance",
+  schedule: "5 0 * * *",
+  async run(context): Promise<{ readonly made: readonly Partition[] }> {
+    const { signal, adminUrl } = context;
+    const engine = await openEngine(adminUrl, signal);
+    const made = await engine.makePartitions({ periodsAhead: PERIODS_AHEAD, signal });
+    await context.report({ message: `Made ${made.length} partitions.`, metadata: { made } });
+    return { made };
+  },
+});

@@ -1,0 +1,26 @@
+/** The job that migrates the database: what `mds migrate` does, with a record in the ledger. */
+import { migrateInput } from "../control/job-inputs.ts";
+import { migrateUp } from "../database/migrator.ts";
+import { runAsRole } from "../database/session.ts";
+import { defineJob } from "./define-job.ts";
+
+interface AppliedMigrations {
+  readonly applied: readonly { readonly version: number; readonly name: string }[];
+}
+
+export const migrateJob = defineJob({
+  name: "migrate",
+  description: "Applies the migrations that are pending.",
+  schema: migrateInput,
+  mode: "maintenance",
+  async run(context): Promise<AppliedMigrations> {
+    const { signal, admin, adminUrl } = context;
+    const text = "select session_user::text as login";
+    const [service] = await runAsRole<{ login: string }>({ ...admin, role: "mds_admin" }, { text, values: [] }, signal);
+    const migrations = await migrateUp({ adminUrl, serviceLogin: service!.login });
+    const applied = migrations.map(({ version, name }) => ({ version, name }));
+    const message = applied.length === 0 ? "Nothing was pending." : `Applied ${applied.length} migrations.`;
+    await context.report({ message, metadata: { applied } });
+    return { applied };
+  },
+});

@@ -1,0 +1,207 @@
+/**
+ * The OpenAPI 3.1 document, made of the endpoints and the zod schemas that the routes check with. Every endpoint is in
+ * it, with who may call it, what it takes and answers, and every error code that it may answer with.
+ */
+import { z } from "zod";
+import { type Endpoint, errorsOf } from "../control/endpoint.ts";
+import { ENDPOINTS } from "../control/endpoints.ts";
+import { SCHEMAS } from "../control/schemas.ts";
+import { ERROR_CODES, type ErrorCode } from "../errors/codes.ts";
+import { PROBLEM_CONTENT_TYPE } from "../http/problem.ts";
+import type { JobDefinition } from "../jobs/define-job.ts";
+
+type JsonSchema = z.core.JSONSchema.BaseSchema;
+interface Content {
+  readonly [mediaType: string]: { readonly schema: JsonSchema };
+}
+interface Parameter {
+  readonly name: string;
+  readonly in: "path" | "query" | "header";
+  readonly required: boolean;
+  readonly description?: string;
+  readonly schema: JsonSchema;
+}
+interface ResponseObject {
+  readonly description: string;
+  readonly headers?: Readonly<Record<string, { readonly description: string; readonly schema: JsonSchema }>>;
+  readonly content?: Content;
+}
+
+/** One operation of the document. */
+export interface Operation {
+  readonly operationId: string;
+  readonly tags: readonly string[];
+  readonly summary: string;
+  readonly description?: string;
+  readonly security: readonly Readonly<Record<string, readonly string[]>>[];
+  readonly parameters?: readonly Parameter[];
+  readonly requestBody?: { readonly required: boolean; readonly content: Content };
+  readonly responses: Readonly<Record<string, ResponseObject>>;
+}
+
+/** The document, as far as it is read here. */
+export interface OpenApiDocument {
+  readonly openapi: "3.1.0";
+  readonly info: { readonly title: string; readonly version: string; readonly description: string };
+  readonly tags: readonly { readonly name: string }[];
+  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
+  readonly components: {
+    readonly schemas: Readonly<Record<string, JsonSchema>>;
+    readonly securitySchemes: Readonly<Record<string, unknown>>;
+  };
+}
+
+const DESCRIPTION =
+  "The admin API of market-data-store. Errors are problem details (RFC 9457) with a stable `code`. Unknown fields of " +
+  "answers are to be ignored; those of requests are refused.";
+
+const JSON_TYPE = "application/json";
+const TARGET: z.core.ToJSONSchemaParams = {
+  target: "draft-2020-12",
+  io: "input",
+  unrepresentable: "any",
+  // The format says the same in one word.
+  override: ({ jsonSchema }) => {
+    if (jsonSchema.format !== undefined) delete jsonSchema.pattern;
+  },
+};
+
+const IDEMPOTENCY_KEY: Parameter = {
+  name: "Idempotency-Key",
+  in: "header",
+  required: false,
+  description: "The same request with the same key gets the same job for 24 hours.",
+  schema: { type: "string", pattern: "^[!-~]{1,255}$" },
+};
+
+/** Makes the document. `definitions` are the jobs that this service knows. */
+export function openApiDocument(options: {
+  readonly version: string;
+  readonly definitions: readonly JobDefinition[];
+}): OpenApiDocument {
+  const backfills = options.definitions.filter(({ mode }) => mode === "backfill");
+  const endpoints: readonly (readonly [string, Endpoint])[] = Object.entries(ENDPOINTS);
+  const schemas = jsonSchemas();
+  const paths: Record<string, Record<string, Operation>> = {};
+  for (const [id, endpoint] of endpoints) {
+    const parameters = parametersOf(endpoint, schemas);
+    paths[endpoint.path] ??= {};
+    paths[endpoint.path]![endpoint.method.toLowerCase()] = operationOf(id, endpoint, parameters, backfills);
+  }
+  const inParameters = new Set<string | undefined>(endpoints.flatMap(([, { params, query }]) => [params, query]));
+  return {
+    openapi: "3.1.0",
+    info: { title: "market-data-store", version: options.version, description: DESCRIPTION },
+    tags: [...new Set(endpoints.map(([, { tag }]) => tag))].map((name) => ({ name })),
+    paths,
+    components: {
+      schemas: Object.fromEntries(Object.entries(schemas).filter(([name]) => !inParameters.has(name))),
+      securitySchemes: {
+        admin: { type: "http", scheme: "bearer", description: "The token of the setting ADMIN_TOKEN." },
+      },
+    },
+  };
+}
+
+function operationOf(
+  operationId: string,
+  endpoint: Endpoint,
+  parameters: readonly Parameter[],
+  backfills: readonly JobDefinition[],
+): Operation {
+  const { tag, summary, description, auth, body, isBodyOptional = false } = endpoint;
+  const bodySchema = body === undefined ? undefined : body === "backfill" ? backfillSchema(backfills) : refTo(body);
+  return {
+    operationId,
+    tags: [tag],
+    summary,
+    ...(description !== undefined && { description }),
+    security: auth === "admin" ? [{ admin: [] }] : [],
+    ...(parameters.length > 0 && { parameters }),
+    ...(bodySchema !== undefined && {
+      requestBody: { required: !isBodyOptional, content: { [JSON_TYPE]: { schema: bodySchema } } },
+    }),
+    responses: { ...successes(endpoint), ...failures(endpoint) },
+  };
+}
+
+/** Parameters are written out where they are used; everything else is a component. */
+function parametersOf({ params, query, makesJob }: Endpoint, schemas: ReturnType<typeof jsonSchemas>): Parameter[] {
+  const inPlace = (name: string | undefined, place: "path" | "query"): Parameter[] => {
+    const { properties = {}, required = [] } = (schemas[name ?? ""] ?? {}) as {
+      properties?: Readonly<Record<string, JsonSchema>>;
+      required?: readonly string[];
+    };
+    return Object.entries(properties).map(([parameter, { description, ...schema }]) => ({
+      name: parameter,
+      in: place,
+      required: required.includes(parameter),
+      ...(description !== undefined && { description }),
+      schema,
+    }));
+  };
+  return [...inPlace(params, "path"), ...inPlace(query, "query"), ...(makesJob ? [IDEMPOTENCY_KEY] : [])];
+}
+
+function backfillSchema(backfills: readonly JobDefinition[]): JsonSchema {
+  if (backfills.length === 0) return { type: "object" };
+  return {
+    anyOf: backfills.map(({ name, description, schema }) => ({
+      ...plain(z.toJSONSchema(schema, TARGET)),
+      title: name,
+      description,
+    })),
+  };
+}
+
+function successes({ answers, makesJob }: Endpoint): Record<string, ResponseObject> {
+  const headers = {
+    Location: { description: "Where the job can be followed.", schema: { type: "string" } as JsonSchema },
+  };
+  return Object.fromEntries(
+    Object.entries(answers).map(([status, { description, schema, mediaType }]) => {
+      const type = mediaType ?? (schema && JSON_TYPE);
+      const shape: JsonSchema = schema ? refTo(schema) : { type: type === JSON_TYPE ? "object" : "string" };
+      const content: Content | undefined = type === undefined ? undefined : { [type]: { schema: shape } };
+      return [status, { description, ...(makesJob && { headers }), ...(content && { content }) }];
+    }),
+  );
+}
+
+/** One answer a status, which names its codes. Where a status is also an answer, that one stays. */
+function failures(endpoint: Endpoint): Record<string, ResponseObject> {
+  const codes = Map.groupBy(errorsOf(endpoint), (code) => ERROR_CODES[code].status);
+  const statuses = [...codes].filter(([status]) => endpoint.answers[status] === undefined);
+  return Object.fromEntries(statuses.map(([status, list]) => [String(status), failure(status, list)]));
+}
+
+function failure(status: number, codes: readonly ErrorCode[]): ResponseObject {
+  const header = (description: string) => ({ description, schema: { type: "string" } as JsonSchema });
+  return {
+    description: `Code ${codes.map((code) => `\`${code}\``).join(" or ")}.`,
+    ...(status === 401 && { headers: { "WWW-Authenticate": header("The scheme Bearer.") } }),
+    ...(status === 429 && { headers: { "Retry-After": header("Seconds.") } }),
+    content: {
+      [PROBLEM_CONTENT_TYPE]: {
+        schema: { allOf: [refTo("Problem")], properties: { code: { enum: [...codes] } } } as JsonSchema,
+      },
+    },
+  };
+}
+
+const pathOf = (name: string): string => `#/components/schemas/${name}`;
+const refTo = (name: keyof typeof SCHEMAS): JsonSchema => ({ $ref: pathOf(name) });
+
+/** Every schema by its name; one inside another is referred to. All as they are written: answers may gain fields. */
+function jsonSchemas(): Readonly<Record<string, JsonSchema>> {
+  const registry = z.registry<{ id: string }>();
+  for (const [id, schema] of Object.entries(SCHEMAS)) registry.add(schema as z.ZodType, { id });
+  const { schemas } = z.toJSONSchema(registry, { ...TARGET, uri: pathOf });
+  return Object.fromEntries(Object.entries(schemas).map(([name, schema]) => [name, plain(schema)]));
+}
+
+/** Without what only a document of its own needs. */
+function plain(schema: JsonSchema): JsonSchema {
+  const { $schema: _dialect, $id: _id, ...rest } = schema;
+  return rest;
+}

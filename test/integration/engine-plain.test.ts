@@ -1,0 +1,3 @@
+import { describeEngine } from "../support/engine-conformance.ts";
+
+describeEngine("plain");
