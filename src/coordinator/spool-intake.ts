@@ -12,7 +12,7 @@ import { type Clock, pause } from "../resilience/clock.ts";
 import type { Lanes } from "./lanes.ts";
 import { MAX_WAITING_SUBMISSIONS, type OverflowStrategy } from "./memory-intake.ts";
 import { decodeSpooledRow, encodeSpooledRow } from "./spool/row-codec.ts";
-import type { Appended, SpoolLog, SpoolRecord } from "./spool/spool-log-port.ts";
+import type { SpoolLog, SpoolRecord } from "./spool/spool-log-port.ts";
 import {
   type DropReason,
   type Intake,
@@ -59,9 +59,6 @@ export class SpoolIntake implements Intake {
   #lastAccepted: number;
   /** Records from here on are in no lane; undefined when all are. */
   #backlogFrom: number | undefined;
-  #appending: Promise<Appended> | undefined;
-  /** The reader has come to the end but for an append under way: the next one waits for it. */
-  #isCatchingUp = false;
   #accepting: Promise<void> | undefined;
   #reading: Promise<void> | undefined;
   #change: PromiseWithResolvers<void> | undefined;
@@ -132,17 +129,13 @@ export class SpoolIntake implements Intake {
 
   async #acceptSome(): Promise<void> {
     const { lanes, circuit, overflow } = this.#options;
-    const isClosed = circuit() === "closed";
-    if (this.#backlogFrom === undefined && lanes.room > 0) {
-      await this.#acceptChunk(Math.min(lanes.room, MAX_APPEND_ROWS), true);
-    } else if (!isClosed || (this.#backlogFrom !== undefined && !this.#isCatchingUp)) {
-      await this.#acceptChunk(MAX_APPEND_ROWS, false);
-    } else if (overflow === "error" && this.#backlogFrom === undefined) {
+    const isBehind = this.#backlogFrom !== undefined;
+    if (!isBehind && lanes.room > 0) await this.#acceptChunk(Math.min(lanes.room, MAX_APPEND_ROWS), true);
+    else if (isBehind || circuit() !== "closed") await this.#acceptChunk(MAX_APPEND_ROWS, false);
+    else if (overflow === "error") {
       for (const waiting of this.#waiting)
         this.#refuse(waiting, refusal(waiting.submission, "queue_full"), "queue_full");
-    } else {
-      await this.#changed();
-    }
+    } else await this.#changed();
   }
 
   async #acceptChunk(maxRows: number, isDirect: boolean): Promise<void> {
@@ -151,9 +144,7 @@ export class SpoolIntake implements Intake {
     const rows = chunk.records.length;
     if (isDirect) lanes.reserve(rows);
     const acceptedAt = clock.epochMs();
-    this.#appending = log.append(chunk.records, acceptedAt);
-    const appended = await this.#appending.catch(asStoreError);
-    this.#appending = undefined;
+    const appended = await log.append(chunk.records, acceptedAt).catch(asStoreError);
     const involved = [...this.#inAppend];
     this.#inAppend.clear();
     if (!(appended instanceof StoreError)) this.#accepted(chunk, appended.first, acceptedAt, isDirect);
@@ -193,8 +184,12 @@ export class SpoolIntake implements Intake {
     return true;
   }
 
-  #accepted(chunk: Chunk, first: number, acceptedAt: number, isDirect: boolean): void {
+  #accepted(chunk: Chunk, first: number, acceptedAt: number, isReserved: boolean): void {
     const { lanes, onAccepted } = this.#options;
+    const rows = chunk.records.length;
+    // The reader may have caught up meanwhile.
+    const isDirect = isReserved || (this.#backlogFrom === undefined && lanes.room >= rows);
+    if (isDirect && !isReserved) lanes.reserve(rows);
     let sequence = first;
     for (const { waiting, rows: count } of chunk.parts) {
       const { submission } = waiting;
@@ -205,7 +200,7 @@ export class SpoolIntake implements Intake {
     }
     this.#lastAccepted = sequence - 1;
     if (!isDirect) this.#fallBack(first);
-    onAccepted(sequence - first);
+    onAccepted(rows);
     lanes.kick();
   }
 
@@ -260,15 +255,8 @@ export class SpoolIntake implements Intake {
       const end = this.#lastAccepted + 1; // All before it is durable.
       if (!(await this.#readFrom(this.#backlogFrom))) continue;
       this.#backlogFrom = Math.max(this.#backlogFrom, end);
-      if (this.#backlogFrom <= this.#lastAccepted) continue;
-      if (this.#appending === undefined) this.#backlogFrom = undefined;
-      else {
-        this.#isCatchingUp = true;
-        await this.#appending.catch(() => {});
-        await Promise.resolve(); // Lets the intake see it first.
-      }
+      if (this.#backlogFrom > this.#lastAccepted) this.#backlogFrom = undefined;
     }
-    this.#isCatchingUp = false;
     this.#reading = undefined;
     this.#options.onRead();
     this.wake();
