@@ -18,6 +18,7 @@ import { dump } from "./scenarios/dump.ts";
 import { health } from "./scenarios/health.ts";
 import { ingest } from "./scenarios/ingest.ts";
 import { latest } from "./scenarios/latest.ts";
+import { pulse } from "./scenarios/pulse.ts";
 import { replay } from "./scenarios/replay.ts";
 
 import { retention } from "./scenarios/retention.ts";
@@ -78,6 +79,7 @@ const SCENARIOS: readonly Scenario[] = [
   retention,
   spool,
   coordinator,
+  pulse,
   health,
   start,
 ];

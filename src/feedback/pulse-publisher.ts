@@ -8,13 +8,11 @@ import type { FeedbackEvent } from "../contracts/feedback-event.ts";
 import type { SchemaDrift } from "../contracts/schema-drift.ts";
 import type { PulseMetrics } from "../telemetry/pulse-metrics.ts";
 import type { EventBus } from "./event-bus.ts";
+import type { Feedback, FeedbackSubscriber } from "./feedback-bus.ts";
 import { type PulseStream, SCHEMA_OF_STREAM, streamName } from "./pulse-streams.ts";
 
-/** Feedback as it travels in the process: with the store's own fields beside the contract's. */
-type FeedbackWithExtras = FeedbackEvent & { readonly reason: string; readonly utilization: number };
-
 interface PulsePublisherOptions {
-  readonly bus: EventBus;
+  readonly bus: Pick<EventBus, "publish">;
   /** Begins the names of the streams. */
   readonly namespace: string;
   /** Track of the payloads' schemas. */
@@ -23,7 +21,7 @@ interface PulsePublisherOptions {
 }
 
 /** A subscriber of the feedback bus. */
-export class PulsePublisher {
+export class PulsePublisher implements FeedbackSubscriber {
   readonly name = "pulse";
   readonly #options: PulsePublisherOptions;
 
@@ -32,7 +30,7 @@ export class PulsePublisher {
   }
 
   /** Publishes feedback. */
-  deliver(feedback: FeedbackWithExtras): void {
+  deliver(feedback: Feedback): void {
     const { coordinator_id, queue_size, capacity, level, source, ts, reason, utilization } = feedback;
     const payload: FeedbackEvent = { coordinator_id, queue_size, capacity, level, source, ts };
     this.#publish("telemetry.feedback", coordinator_id, payload, { reason, utilization: utilization.toFixed(6) });

@@ -112,6 +112,8 @@ async function connectOnce(
     disableOfflineQueue: true,
     disableClientInfo: true,
     maintNotifications: "disabled",
+    // Its own deadline is a timer for each command, which costs more than the command; see `answered`.
+    commandOptions: { timeout: undefined },
     socket: { reconnectStrategy: false, connectTimeout: ANSWER_DEADLINE_MS },
   });
   const lost = new AbortController();
