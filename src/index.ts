@@ -74,6 +74,7 @@ export type { ErrorCode } from "./errors/codes.ts";
 export { StoreError } from "./errors/store-error.ts";
 export { type Feedback, FeedbackBus, type FeedbackSubscriber } from "./feedback/feedback-bus.ts";
 export { HttpWebhook } from "./feedback/http-webhook.ts";
+export { openPulse, type Pulse, type PulseOptions } from "./feedback/open-pulse.ts";
 export type { PulsePayloads, PulseStream } from "./feedback/pulse-streams.ts";
 export {
   createPulseSubscriber,

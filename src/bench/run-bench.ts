@@ -20,11 +20,8 @@ import { ingest } from "./scenarios/ingest.ts";
 import { latest } from "./scenarios/latest.ts";
 import { pulse } from "./scenarios/pulse.ts";
 import { replay } from "./scenarios/replay.ts";
-
 import { retention } from "./scenarios/retention.ts";
-
 import { spool } from "./scenarios/spool.ts";
-
 import { start } from "./scenarios/start.ts";
 import { window } from "./scenarios/window.ts";
 

@@ -51,7 +51,7 @@ describe("loadConfig", () => {
 
   it("has the documented defaults", () => {
     const { values, warnings } = loadConfig({ env: {} });
-    expect(values).toMatchObject({
+    expect(values).toEqual({
       databaseUrl: undefined,
       dsn: undefined,
       adminDatabaseUrl: undefined,

@@ -17,7 +17,7 @@ interface PulsePublisherOptions {
   readonly namespace: string;
   /** Track of the payloads' schemas. */
   readonly track: string;
-  readonly metrics: PulseMetrics;
+  readonly metrics?: PulseMetrics;
 }
 
 /** A subscriber of the feedback bus. */
@@ -53,7 +53,7 @@ export class PulsePublisher implements FeedbackSubscriber {
     const name = streamName(namespace, stream);
     const begunAt = performance.now();
     void bus.publish(name, event).then((outcome) => {
-      metrics.countPublished(name, track, outcome, performance.now() - begunAt);
+      metrics?.countPublished(name, track, outcome, performance.now() - begunAt);
     });
   }
 }

@@ -1,31 +1,35 @@
 /**
- * What ties the service to its platform: the event bus on which it publishes, and the schema registry with which it
- * compares its contracts. Either may be away or switched off; the service goes on without.
+ * What ties the service to its platform: feedback to producers by webhook and event bus, and the schema registry with
+ * which it compares its contracts. Each may be away or switched off; the service goes on without.
  */
 import type { Config } from "../config/settings.ts";
 import { packageVersion } from "../config/version.ts";
 import { clearDrift, noteDrift } from "../database/drift-state.ts";
 import type { EventBus } from "../feedback/event-bus.ts";
-import { openEventBus } from "../feedback/open-event-bus.ts";
-import { PulsePublisher } from "../feedback/pulse-publisher.ts";
+import type { FeedbackBus } from "../feedback/feedback-bus.ts";
+import { openFeedback } from "../feedback/open-feedback.ts";
+import { openPulse, type Pulse } from "../feedback/open-pulse.ts";
+import type { PulsePublisher } from "../feedback/pulse-publisher.ts";
+import { settledWithin } from "../feedback/settled-within.ts";
 import type { DriftLedger, DriftReporter } from "../registry/drift-reporter.ts";
+import type { IngestMetrics } from "../telemetry/ingest-metrics.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { StoreMetrics } from "../telemetry/metrics.ts";
-import { PulseMetrics } from "../telemetry/pulse-metrics.ts";
 import type { HealthProbe } from "./health-monitor.ts";
 import type { ServiceDatabase } from "./service-database.ts";
 
-export type PlatformConfig = Pick<
-  Config,
-  | "pulseEnabled"
-  | "eventBusBackend"
-  | "redisUrl"
-  | "pulseNamespace"
-  | "schemaTrack"
-  | "registryUrl"
-  | "registryTrack"
-  | "driftIntervalMs"
->;
+export type PlatformConfig = Parameters<typeof openFeedback>[0] &
+  Pick<
+    Config,
+    | "pulseEnabled"
+    | "eventBusBackend"
+    | "redisUrl"
+    | "pulseNamespace"
+    | "schemaTrack"
+    | "registryUrl"
+    | "registryTrack"
+    | "driftIntervalMs"
+  >;
 
 interface PlatformOptions {
   /** Without it neither part is there. */
@@ -33,50 +37,57 @@ interface PlatformOptions {
   readonly database: Pick<ServiceDatabase, "admin">;
   readonly log: Logger;
   readonly metrics: StoreMetrics;
+  /** Counts what became of feedback. */
+  readonly ingestMetrics?: IngestMetrics | undefined;
 }
 
 /** The parts that are switched on. */
 export interface Platform {
   readonly probes: readonly HealthProbe[];
-  /** Subscribe it to the feedback of coordinators. */
-  readonly publisher: PulsePublisher | undefined;
+  /** For coordinators: what they publish here reaches the webhook and the event bus. Undefined when it is switched off. */
+  readonly feedback: FeedbackBus | undefined;
   /** Begins to compare contracts. */
   start(): void;
-  /** Ends the comparison and sends what the bus still holds, within 2 s. Before the database is closed. */
+  /** Ends the comparison and sends what the bus still holds, within 2 s. After coordinators, before the database. */
   stop(): Promise<void>;
 }
 
-/** @throws StoreError `packages_missing` when the event bus is on Redis and its package is not installed. */
+/** Handing feedback on takes a turn of the event loop; only a slow webhook takes longer, and that is not waited for. */
+const FEEDBACK_DRAIN_MS = 200;
+
+const NOTHING: Platform = { probes: [], feedback: undefined, start: () => undefined, stop: () => Promise.resolve() };
+
+/**
+ * @throws StoreError `packages_missing` when the event bus is on Redis and its package is not installed,
+ *   `config_invalid` when feedback is to be sent and it is not said where to.
+ */
 export async function openPlatform(options: PlatformOptions): Promise<Platform> {
-  const { config } = options;
-  const pulse = config?.pulseEnabled ? await openPulse(config, options) : undefined;
-  const drift = config?.registryUrl === undefined ? undefined : await openDrift(config, options, pulse?.publisher);
+  const { config, log, ingestMetrics } = options;
+  if (config === undefined) return NOTHING;
+  const feedback = openFeedback(config, { log, ...(ingestMetrics && { metrics: ingestMetrics }) });
+  const pulse = config.pulseEnabled ? await openServicePulse(config, options) : undefined;
+  if (pulse !== undefined) feedback.bus?.subscribe(pulse.publisher);
+  const drift = config.registryUrl === undefined ? undefined : await openDrift(config, options, pulse?.publisher);
   return {
     probes: [...(pulse ? [pulseProbe(pulse.bus)] : []), ...(drift ? [registryProbe(drift)] : [])],
-    publisher: pulse?.publisher,
+    feedback: feedback.bus,
     start: () => drift?.start(),
     stop: async () => {
       await drift?.stop();
-      await pulse?.bus.close();
+      if (feedback.bus !== undefined) await settledWithin(feedback.bus.drained(), FEEDBACK_DRAIN_MS);
+      feedback.close();
+      await pulse?.close();
     },
   };
 }
 
-interface Pulse {
-  readonly bus: EventBus;
-  readonly publisher: PulsePublisher;
-}
-
-async function openPulse(config: PlatformConfig, { log, metrics }: PlatformOptions): Promise<Pulse> {
+function openServicePulse(config: PlatformConfig, { log, metrics }: PlatformOptions): Promise<Pulse> {
   const { eventBusBackend, redisUrl, pulseNamespace, schemaTrack } = config;
-  const bus = await openEventBus({ backend: eventBusBackend, redisUrl, log });
-  const publisher = new PulsePublisher({
-    bus,
-    namespace: pulseNamespace,
-    track: schemaTrack,
-    metrics: new PulseMetrics(metrics.registry),
+  return openPulse({
+    ...{ backend: eventBusBackend, redisUrl, namespace: pulseNamespace, track: schemaTrack },
+    registry: metrics.registry,
+    log,
   });
-  return { bus, publisher };
 }
 
 async function openDrift(

@@ -141,7 +141,8 @@ describe.skipIf(binary === undefined)(`drift from end to end${missing}`, () => {
   it("R36 R39 a changed contract shows in metric, event, health and command within an interval, and clears again", async () => {
     const registry = await startRegistry();
     const env = {
-      ...{ DATABASE_URL: database.url, EVENT_BUS_BACKEND: "redis", REDIS_URL: redis.url },
+      ...{ DATABASE_URL: database.url, ADMIN_DATABASE_URL: database.adminUrl },
+      ...{ EVENT_BUS_BACKEND: "redis", REDIS_URL: redis.url },
       ...{ REGISTRY_URL: registry, REGISTRY_TOKEN: TOKEN, MDS_DRIFT_INTERVAL_MS: String(INTERVAL_MS) },
     };
     const command = (...args: string[]): Promise<CommandResult> => mds(args, { cwd: scratch.path, env });
