@@ -38,7 +38,7 @@ export interface Examination extends DoctorOptions {
   readonly admin: Connection;
   readonly service: Connection;
   /** Rows of a statement over the administrator's connection, in a transaction of its own. */
-  ask<Row extends object>(text: string, values?: readonly unknown[], options?: AskOptions): Promise<Row[]>;
+  readonly ask: <Row extends object>(text: string, values?: readonly unknown[], options?: AskOptions) => Promise<Row[]>;
 }
 
 export interface AskOptions {
