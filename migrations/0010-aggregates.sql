@@ -50,9 +50,9 @@ alter table store.bars_dirty
   alter column aggregates set statistics 0;
 
 -- How many one-minute bars a mark is about at most, if there is no more than one each minute.
-create function store.bars_marked(mark store.bars_dirty) returns numeric
+create function store.bars_marked(series_ids int4[], min_ts timestamptz, max_ts timestamptz) returns numeric
 language sql immutable as $$
-  select cardinality(mark.series_ids) * (div(extract(epoch from mark.max_ts - mark.min_ts), 60) + 1)
+  select cardinality(series_ids) * (div(extract(epoch from max_ts - min_ts), 60) + 1)
 $$;
 
 -- Marks the rows of a batch. Commonly all its series have rows all over its time, and one mark says it all. Else a series'
@@ -61,10 +61,8 @@ create function store.mark_bars(
   minute_series int4[], first_time timestamptz, last_time timestamptz, series_ids int4[], times timestamptz[]
 ) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  mark store.bars_dirty := row(null, minute_series, first_time, last_time, null);
 begin
-  if store.bars_marked(mark) <= 8 * cardinality(times) then
+  if store.bars_marked(minute_series, first_time, last_time) <= 8 * cardinality(times) then
     insert into store.bars_dirty (series_ids, min_ts, max_ts) values (minute_series, first_time, last_time);
     return;
   end if;
@@ -90,13 +88,13 @@ begin
   select array[o.series_id], min(o.ts), max(o.ts)
   from old_rows o left join store.bars_series s on s.series_id = o.series_id
   where coalesce(s.timeframe, '1m') = '1m'
-  group by o.series_id, date_bin('1 hour', o.ts, '2000-01-01Z');
+  group by o.series_id, date_bin('1 hour', o.ts, '1900-01-01Z');
   if tg_op = 'UPDATE' then
     insert into store.bars_dirty (series_ids, min_ts, max_ts)
     select array[n.series_id], min(n.ts), max(n.ts)
     from new_rows n left join store.bars_series s on s.series_id = n.series_id
     where coalesce(s.timeframe, '1m') = '1m'
-    group by n.series_id, date_bin('1 hour', n.ts, '2000-01-01Z');
+    group by n.series_id, date_bin('1 hour', n.ts, '1900-01-01Z');
   end if;
   return null;
 end $$;
@@ -271,7 +269,7 @@ end $migration$;
 -- that has none of a timeframe, the aggregate of its one-minute bars, where there is one. "aggregate" then names it and
 -- series_id is that of the one-minute bars. In the order of mds.find_bars_series, from behind one of them where given.
 create function mds.find_bars_answers(
-  vendor_values text[], symbol_values text[], timeframe_values text[], max_series int4, after_names text[] default null
+  vendor_values text[], symbol_values text[], named_timeframes text[], max_series int4, after_names text[] default null
 )
 returns table (series_id int4, vendor text, symbol text, timeframe text, aggregate text)
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan as $$
@@ -279,7 +277,7 @@ language plpgsql stable security definer set search_path = pg_catalog, pg_temp s
 declare
   tenant uuid := store.current_tenant();
   wanted text[] := array(
-    select l.timeframe from store.bars_levels() l where l.timeframe = any (timeframe_values)
+    select l.timeframe from store.bars_levels() l where l.timeframe = any (named_timeframes)
   );
   doubtful int4[];
   empty int4[];
@@ -301,7 +299,7 @@ begin
     from (
       select s.series_id, s.vendor, s.symbol, s.timeframe, null::text as aggregate
       from store.bars_series s
-      where s.tenant_id = tenant and s.timeframe = any (timeframe_values) and s.series_id <> all (empty)
+      where s.tenant_id = tenant and s.timeframe = any (named_timeframes) and s.series_id <> all (empty)
         and (vendor_values is null or s.vendor = any (vendor_values))
         and (symbol_values is null or s.symbol = any (symbol_values))
       union all
@@ -346,7 +344,7 @@ begin
       select r.series_id, b.*
       from ranges r
       cross join lateral (
-        select date_bin($6, d.ts, '2000-01-01Z') as ts,
+        select date_bin($6, d.ts, '1900-01-01Z') as ts,
           (array_agg(d.open_price order by d.ts))[1] as open_price,
           max(d.high_price) as high_price,
           min(d.low_price) as low_price,
@@ -442,7 +440,7 @@ begin
   last_mark := coalesce(until_mark, (select max(d.id) from store.bars_dirty d), 0);
   kept := store.bars_kept();
   with candidates as materialized (
-    select d.ctid as place, d.id, store.bars_marked(d) as bars from store.bars_dirty d
+    select d.ctid as place, d.id, store.bars_marked(d.series_ids, d.min_ts, d.max_ts) as bars from store.bars_dirty d
     where d.id <= last_mark order by d.id limit max_marks for update skip locked
   ),
   chosen as (
@@ -452,8 +450,9 @@ begin
   taken as (
     delete from store.bars_dirty d where d.ctid = any (array(select place from chosen)) returning d.*
   )
-  select count(*), array_agg(t::store.bars_dirty) filter (where store.bars_marked(t::store.bars_dirty) > max_bars),
-    array_agg(t::store.bars_dirty) filter (where store.bars_marked(t::store.bars_dirty) <= max_bars)
+  select count(*),
+    array_agg(t::store.bars_dirty) filter (where store.bars_marked(t.series_ids, t.min_ts, t.max_ts) > max_bars),
+    array_agg(t::store.bars_dirty) filter (where store.bars_marked(t.series_ids, t.min_ts, t.max_ts) <= max_bars)
   into marks_taken, large, small
   from taken t;
 
@@ -490,8 +489,8 @@ begin
     select row(null, array[u.series_id], lower(u.span), upper(u.span) - interval '1 microsecond', u.aggregates)::store.bars_dirty
     from (
       select s.series_id, m.aggregates, unnest(range_agg(tstzrange(
-          date_bin('5 minutes', greatest(m.min_ts, (kept ->> 'bars')::timestamptz), '2000-01-01Z'),
-          date_bin('5 minutes', m.max_ts, '2000-01-01Z') + interval '5 minutes'
+          date_bin('5 minutes', greatest(m.min_ts, (kept ->> 'bars')::timestamptz), '1900-01-01Z'),
+          date_bin('5 minutes', m.max_ts, '1900-01-01Z') + interval '5 minutes'
         ))) as span
       from unnest(small) m cross join unnest(m.series_ids) as s (series_id)
       where m.max_ts >= (kept ->> 'bars')::timestamptz
@@ -503,11 +502,11 @@ begin
     oldest := greatest((kept ->> level.aggregate)::timestamptz, (kept ->> source)::timestamptz);
     select array_agg(r.series_id), array_agg(r.range_start), array_agg(r.range_end) into ids, starts, ends
     from (
-      select u.series_id, greatest(lower(u.span), date_bin(level.width, oldest - interval '1 microsecond', '2000-01-01Z') + level.width) as range_start,
+      select u.series_id, greatest(lower(u.span), date_bin(level.width, oldest - interval '1 microsecond', '1900-01-01Z') + level.width) as range_start,
         upper(u.span) as range_end
       from (
         select m.series_ids[1] as series_id, unnest(range_agg(tstzrange(
-            date_bin(level.width, m.min_ts, '2000-01-01Z'), date_bin(level.width, m.max_ts, '2000-01-01Z') + level.width
+            date_bin(level.width, m.min_ts, '1900-01-01Z'), date_bin(level.width, m.max_ts, '1900-01-01Z') + level.width
           ))) as span
         from unnest(small) m
         where m.aggregates is null or level.aggregate = any (m.aggregates)
@@ -996,7 +995,7 @@ drop trigger bars_deleted on store.bars_data;
 drop trigger bars_updated on store.bars_data;
 drop function store.mark_changed_bars();
 drop function store.mark_bars(int4[], timestamptz, timestamptz, int4[], timestamptz[]);
-drop function store.bars_marked(store.bars_dirty);
+drop function store.bars_marked(int4[], timestamptz, timestamptz);
 drop table store.bars_dirty;
 drop function store.bars_kept();
 drop function store.bars_levels();

@@ -42,6 +42,10 @@ const VERBS: Readonly<Record<string, readonly [summary: string, load: () => Prom
     async () => (await import("./commands/schema-version.ts")).schemaVersion,
   ],
   bench: ["measure this machine beside raw COPY", async () => (await import("./commands/bench.ts")).bench],
+  doctor: [
+    "compare the database with what it should be, and mend it",
+    async () => (await import("./commands/doctor.ts")).doctor,
+  ],
   config: ["print every setting and where it comes from", async () => (await import("./commands/config.ts")).config],
 };
 

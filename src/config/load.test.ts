@@ -76,8 +76,6 @@ describe("loadConfig", () => {
       registryTrack: undefined,
       registryToken: undefined,
       driftIntervalMs: 900_000,
-      backfillDirs: [],
-      backfillHosts: [],
       coordinatorCapacity: undefined,
       coordinatorWorkers: 4,
       coordinatorBatchSize: undefined,
@@ -96,6 +94,8 @@ describe("loadConfig", () => {
       feedbackHttpTimeoutSec: 2.5,
       feedbackHttpMaxRetries: 3,
       feedbackHttpBackoffSec: 0.5,
+      backfillDirs: [],
+      backfillHosts: [],
     });
     expect(warnings).toEqual([]);
     expect(Object.isFrozen(values)).toBe(true);

@@ -72,7 +72,7 @@ function joined(blocks: readonly LineBatch[]): LineBatch {
 }
 
 /** The begun line at the end of a chunk, until its end comes. Past the limit only a preview of it is kept. */
-class LineRest {
+export class LineRest {
   #pieces: Buffer[] = [];
   #bytes = 0;
 

@@ -124,3 +124,37 @@ describe("mds latest", () => {
     expect(stderr).toMatch(/^There is no price of bbb, ZZZ\. In another case there is BBB of vendor test;/);
   });
 });
+
+describe("mds query bars of a timeframe that is not stored", () => {
+  it("answers from the aggregate of 1m bars, says so once, and prints no other column for it", async () => {
+    await database.sql("select mds.refresh_aggregates('bars', null, 1000000)");
+    const { code, stdout, stderr } = await query(
+      "--symbol",
+      "AAA",
+      "--timeframe",
+      "5m",
+      "--limit",
+      "1",
+      "--format",
+      "ndjson",
+    );
+    expect({ code, stderr }).toEqual({
+      code: 0,
+      stderr: "The 5m bars of AAA of vendor test are answered from the aggregate of 1m bars.\n",
+    });
+    expect(JSON.parse(stdout)).toEqual({
+      vendor: "test",
+      symbol: "AAA",
+      timeframe: "5m",
+      ts: "2024-01-01T00:00:00Z",
+      open_price: 100,
+      high_price: 101.04,
+      low_price: 99,
+      close_price: 100.54,
+      volume: 50,
+      trade_count: null,
+      vwap: null,
+    });
+    expect((await query("--symbol", "BBB", "--timeframe", "1d")).stderr).toBe("");
+  });
+});

@@ -13,6 +13,8 @@ const ADMINS: readonly Role[] = ["mds_admin"];
 const LEDGER_READERS: readonly Role[] = ["mds_app", "mds_reader", "mds_admin"];
 const LEDGER_WRITERS: readonly Role[] = ["mds_app", "mds_admin"];
 
+const AGGREGATES = ["bars_5m", "bars_15m", "bars_1h", "bars_1d"];
+
 export const VIEWS: Readonly<Record<string, readonly Role[]>> = {
   bars: READERS,
   bars_ohlcv: READERS,
@@ -20,6 +22,7 @@ export const VIEWS: Readonly<Record<string, readonly Role[]>> = {
   fundamentals: READERS,
   news: READERS,
   signals: READERS,
+  ...Object.fromEntries(AGGREGATES.map((name) => [name, READERS])),
   latest_prices: READERS,
   data_freshness: READERS,
   job_runs_summary: ADMINS,
@@ -104,6 +107,20 @@ export const FUNCTIONS: Readonly<Record<string, readonly Role[]>> = {
   "mds.engine": LEDGER_READERS,
   "mds.read_policies": ADMINS,
   "mds.set_policy": ADMINS,
+  "mds.find_bars_answers": READERS,
+  ...Object.fromEntries(AGGREGATES.map((name) => [`mds.read_${name}`, READERS])),
+  "mds.mark_aggregates": ADMINS,
+  "mds.refresh_aggregates": ADMINS,
+  "store.bars_aggregates": [],
+  "store.bars_levels": [],
+  "store.bars_kept": [],
+  "store.bars_marked": [],
+  "store.mark_bars": [],
+  "store.mark_changed_bars": [],
+  "store.mark_bars_partition": [],
+  "store.mark_all_bars": [],
+  "store.mark_enabled_aggregate": [],
+  "store.refresh_bars_ranges": [],
   "store.duration_text": [],
   "store.all_partitions": [],
   "store.make_partitions": [],

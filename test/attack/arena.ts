@@ -111,6 +111,7 @@ export async function openArena(): Promise<Arena> {
     await fill(gone, "gone", round);
   }
   await gone.close();
+  await database.sql("select mds.refresh_aggregates('bars', null, 1000000)");
   await startSystemRun(database);
   await makeLogins(database, ids);
   await database.sql("update store.tenants set state = 'deleting' where id = $1", [ids.gone]);

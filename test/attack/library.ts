@@ -21,6 +21,9 @@ const ALL = { start: "1990-01-01T00:00:00Z", end: "2100-01-01T00:00:00Z" } as co
 const READINGS: Readonly<Record<string, (store: Store) => Promise<unknown>>> = {
   "bars.read": (store) => collect(store.bars.read({})),
   "bars.readColumns": (store) => store.bars.readColumns({}),
+  "bars.read of an aggregate": (store) => collect(store.bars.read({ timeframe: ["5m", "1d"] })),
+  "bars.readColumns of an aggregate": (store) => store.bars.readColumns({ timeframe: ["15m", "1h"] }),
+  "bars.series of an aggregate": (store) => store.bars.series({ timeframe: "5m" }),
   "bars.latest": (store) => store.bars.latest(),
   "bars.series": (store) => store.bars.series({}, { ignoreCase: true }),
   "options.read": (store) => collect(store.options.read({})),

@@ -192,6 +192,7 @@ function others(called: AttackedFunction, probed: number, value: string, flag: s
     symbol_value: "'x'",
     timeframe_values: writes ? "array['1m']" : "null",
     expiry_values: writes ? "array['2030-01-01']" : "null",
+    named_timeframes: "array['5m', '1d']",
     option_type_values: writes ? "array['C']" : "null",
   };
   const list = called.argTypes.map((type, at) => {

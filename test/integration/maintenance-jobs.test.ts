@@ -84,7 +84,6 @@ describe("the retention job", () => {
     expect(result).toMatchObject({
       dropped: months,
       rows_dropped: 4,
-      compression: { compressed: [], skipped: [{ dataset: "bars" }] },
     });
     expect(await rows()).toBe("0");
     expect(run).toMatchObject({

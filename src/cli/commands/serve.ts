@@ -124,15 +124,8 @@ function serviceJobs(
   metrics: StoreMetrics,
   urls: () => Promise<JobUrls>,
 ): JobRunner {
-  const work = config.values.jobsEnabled;
-  return new JobRunner({
-    urls,
-    definitions: builtInJobs(backfillAccess(config)),
-    group: SERVICE_GROUP,
-    work,
-    log,
-    metrics,
-  });
+  const definitions = builtInJobs(backfillAccess(config));
+  return new JobRunner({ urls, definitions, group: SERVICE_GROUP, work: config.values.jobsEnabled, log, metrics });
 }
 
 function databaseName(url: string): string {
