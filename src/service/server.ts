@@ -16,11 +16,16 @@ import { createApp } from "./app.ts";
 import { HealthMonitor, type HealthSnapshot } from "./health-monitor.ts";
 import { databaseProbe, migrationsProbe, prometheusProbe } from "./health-probes.ts";
 import type { ServiceDatabase } from "./service-database.ts";
+import type { ServiceIngest } from "./service-ingest.ts";
 import { jobsProbe, type ServiceJobs, startJobs } from "./start-jobs.ts";
 import { type MigrationProgress, startMigration } from "./start-migration.ts";
 
 /** The part of the time for stopping that requests may take; the rest is for closing the database. */
 const REQUESTS_SHARE = 0.8;
+/** The part of that time after which bodies under way are answered with what is accepted of them. */
+const BODIES_SHARE = 0.5;
+/** The part of the rest that writing accepted rows may take; a write that is told to end takes up to 2 s more. */
+const DRAIN_SHARE = 0.5;
 /** Under npm both the terminal and npm send Ctrl-C on; what comes so soon after the first is the same wish. */
 const SAME_SIGNAL_MS = 500;
 /** A connection that falls idle while stopping is closed within this time, instead of after its keep-alive time. */
@@ -34,6 +39,8 @@ export interface ServiceOptions {
   readonly adminToken?: string | undefined;
   /** The job runner, which the service starts and stops; the admin routes make jobs with it. */
   readonly jobs?: ServiceJobs | undefined;
+  /** Takes rows over HTTP; started and stopped with the service. */
+  readonly ingest?: ServiceIngest | undefined;
   readonly log: Logger;
   readonly metrics: StoreMetrics;
   /** Called once, when the service is ready for the first time. */
@@ -89,7 +96,7 @@ export async function runService(options: ServiceOptions): Promise<number> {
  * @throws StoreError `listen_failed` when it cannot listen; the database is closed then.
  */
 export async function startService(options: ServiceOptions): Promise<RunningService> {
-  const { config, database, log, metrics, adminToken, jobs } = options;
+  const { config, database, log, metrics, adminToken, jobs, ingest } = options;
   const ending = new AbortController();
   let progress: MigrationProgress = { kind: config.migrateOnStart ? "waiting" : "done" };
   let url = "";
@@ -101,6 +108,7 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
       migrationsProbe(database, () => progress),
       prometheusProbe(metrics),
       ...(jobs === undefined ? [] : [jobsProbe(jobs)]),
+      ...(ingest === undefined ? [] : [ingest.probe]),
     ],
     onChange: (snapshot) => {
       metrics.setUp(snapshot.ready);
@@ -109,7 +117,7 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
       wasReady ||= snapshot.ready;
     },
   });
-  const app = createApp({ log, metrics, health, database, adminToken, jobs });
+  const app = createApp({ log, metrics, health, database, adminToken, jobs, ingest });
   metrics.watchPool(() => database.poolCounts());
   url = await listen(app, options);
   log.info({ url }, "Listening.");
@@ -124,11 +132,12 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
     : Promise.resolve();
   const started = jobs === undefined ? migrated : migrated.then(() => startJobs(jobs, log, ending.signal));
   health.start();
+  ingest?.start();
 
   let stopped: Promise<void> | undefined;
   const stop = (): Promise<void> => {
     ending.abort();
-    stopped ??= stopParts({ app, health, started, database, jobs, log, timeoutMs: config.shutdownTimeoutMs });
+    stopped ??= stopParts({ app, health, started, database, jobs, ingest, log, timeoutMs: config.shutdownTimeoutMs });
     return stopped;
   };
   return { url, stop };
@@ -179,22 +188,29 @@ interface Parts {
   readonly started: Promise<void>;
   readonly database: ServiceDatabase;
   readonly jobs: ServiceJobs | undefined;
+  readonly ingest: ServiceIngest | undefined;
   readonly log: Logger;
   readonly timeoutMs: number;
 }
 
-async function stopParts({ app, health, started, database, jobs, log, timeoutMs }: Parts): Promise<void> {
+async function stopParts({ app, health, started, database, jobs, ingest, log, timeoutMs }: Parts): Promise<void> {
   const startedAt = performance.now();
   const requestsMs = timeoutMs * REQUESTS_SHARE;
   health.beginStopping();
+  const endBodies = setTimeout(() => ingest?.beginStopping(), requestsMs * BODIES_SHARE);
   await Promise.all([
     finishRequests(app, requestsMs, log),
     inTime("The health check", health.stop(), requestsMs, log),
     inTime("The start", started, requestsMs, log),
     ...(jobs === undefined ? [] : [inTime("The job runner", jobs.stop({ timeoutMs: requestsMs }), requestsMs, log)]),
   ]);
-  const rest = Math.max(0, timeoutMs - (performance.now() - startedAt));
-  await inTime("The database", database.close(), rest, log);
+  clearTimeout(endBodies);
+  const rest = (): number => Math.max(0, timeoutMs - (performance.now() - startedAt));
+  // After the requests, whose rows it holds.
+  if (ingest !== undefined) {
+    await inTime("Ingestion", ingest.stop({ timeoutMs: rest() * DRAIN_SHARE }), rest(), log);
+  }
+  await inTime("The database", database.close(), rest(), log);
   log.info("Stopped.");
 }
 
