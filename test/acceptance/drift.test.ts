@@ -175,7 +175,7 @@ describe.skipIf(binary === undefined)(`drift from end to end${missing}`, () => {
         expect(await componentOf(store, "registry")).toEqual({
           name: "registry",
           state: "degraded",
-          details: { track: "v1", drift: NAME, breaking: NAME },
+          details: { reason: "breaking drift", track: "v1", drift: NAME, breaking: NAME },
         }),
       );
       expect((await fetch(`${store}/readyz`)).status).toBe(200);

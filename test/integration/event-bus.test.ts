@@ -72,7 +72,7 @@ describe.each(BUSES)("the event bus, $backend", ({ backend, open }) => {
     return { bus, stream: `test.${randomUUID()}` };
   };
 
-  describe.skipIf(isMissing)(`conformance${isMissing ? missing : ""}`, () => {
+  describe.skipIf(isMissing)(`R39 conformance${isMissing ? missing : ""}`, () => {
     it("delivers what is published, as it was, and keeps the order of each key", async () => {
       const { bus, stream } = await newBus();
       const { seen, keys, consumption } = consume(bus, { stream, group: "a" });
