@@ -23,10 +23,12 @@ declare
   first_time timestamptz;
   last_time timestamptz;
   by_key constant boolean := true;
+  nearby int8;
+  marked int4[]; -- Those of the batch's series of which there are aggregates.
 begin
-  if cardinality(ids) > (
-    select count(*) from store.bars_series s where s.series_id = any (ids) and s.tenant_id = tenant
-  ) then
+  select count(*), array_agg(s.series_id) filter (where s.timeframe = '1m') into nearby, marked
+  from store.bars_series s where s.series_id = any (ids) and s.tenant_id = tenant;
+  if cardinality(ids) > nearby then
     raise exception 'A series of this batch does not exist.' using errcode = 'MD001';
   end if;
   select min(t), max(t) into first_time, last_time from unnest(times) t;
@@ -48,6 +50,9 @@ begin
     order by n.series_id, n.ts
     on conflict do nothing;
     get diagnostics inserted = row_count;
+    if inserted > 0 and marked is not null then
+      perform store.mark_bars(marked, first_time, last_time, series_ids, times);
+    end if;
   end if;
   select array_agg(n.position), array_agg(case when d.series_id is null then 'field_missing' else 'key_present' end)
   into rejected, reasons

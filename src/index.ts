@@ -29,8 +29,11 @@ export type {
   SeriesSource,
   WindowQuery,
 } from "./client/window.ts";
-export type { HealthStatus } from "./contracts/health-status.ts";
+export type { EventEnvelope } from "./contracts/event-envelope.ts";
+export type { FeedbackEvent, FeedbackLevel } from "./contracts/feedback-event.ts";
+export type { HealthComponent, HealthState, HealthStatus } from "./contracts/health-status.ts";
 export type { AcceptedJob, Job, JobProgress, JobState } from "./contracts/job.ts";
+export type { SchemaDrift } from "./contracts/schema-drift.ts";
 export type { SchemaVersion } from "./contracts/schema-version.ts";
 export type { CreatedIngestTokenRecord, IngestTokenRecord, TenantRecord } from "./control/access.ts";
 export {
@@ -43,6 +46,19 @@ export {
   type WaitOptions,
 } from "./control/control-client.ts";
 export type { AcceptedJobs, PolicyChangeRecord, PolicyRecord } from "./control/requests.ts";
+export type { RowCounts } from "./coordinator/accounts.ts";
+export type { CoordinatorTuning } from "./coordinator/coordinator-options.ts";
+export {
+  type Coordinator,
+  type CreateCoordinatorOptions,
+  createCoordinator,
+} from "./coordinator/create-coordinator.ts";
+export type { RetryOptions } from "./coordinator/delivery.ts";
+export type { CoordinatorHealth } from "./coordinator/health.ts";
+export type { OverflowStrategy } from "./coordinator/memory-intake.ts";
+export type { FeedbackReason } from "./coordinator/pressure.ts";
+export type { StopOptions, StopReport } from "./coordinator/stop-lanes.ts";
+export type { SubmitOptions } from "./coordinator/write-coordinator.ts";
 export { type Bar, type BarInput, bars } from "./datasets/bars.ts";
 export type { DatasetShape, InputRow, JsonObject, StoredRow, TimeInput } from "./datasets/dataset.ts";
 export { datasetJsonSchema } from "./datasets/derive/json-schema.ts";
@@ -56,8 +72,19 @@ export { type TimeZone, timeZone } from "./datasets/values/time-zone.ts";
 export { TIMEFRAMES, type Timeframe } from "./datasets/values/timeframe.ts";
 export type { ErrorCode } from "./errors/codes.ts";
 export { StoreError } from "./errors/store-error.ts";
+export { type Feedback, FeedbackBus, type FeedbackSubscriber } from "./feedback/feedback-bus.ts";
+export { HttpWebhook } from "./feedback/http-webhook.ts";
+export { openPulse, type Pulse, type PulseOptions } from "./feedback/open-pulse.ts";
+export type { PulsePayloads, PulseStream } from "./feedback/pulse-streams.ts";
+export {
+  createPulseSubscriber,
+  type PulseEvent,
+  type PulseSubscriber,
+  type PulseSubscriberOptions,
+} from "./feedback/pulse-subscriber.ts";
 export { type CreateJobRunnerOptions, createJobRunner } from "./jobs/create-job-runner.ts";
 export { defineJob, type JobContext, type JobDefinition } from "./jobs/define-job.ts";
 export type { EnqueueOptions, JobFilter, JobQueue } from "./jobs/job-queue.ts";
 export type { JobRunner } from "./jobs/runner.ts";
+export { IngestMetrics } from "./telemetry/ingest-metrics.ts";
 export type { Logger } from "./telemetry/logger.ts";

@@ -17,6 +17,7 @@ const BELOW_SERVICE = [
   "sinks",
   "coordinator",
   "http",
+  "registry",
   "jobs",
 ];
 /** Who may import whom, besides its own folder: downwards only, types too. */
@@ -35,6 +36,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   sinks: [...COMMON, "contracts", "datasets", "database", "client"],
   coordinator: [...COMMON, "contracts", "datasets", "feedback", "sinks"],
   http: [...COMMON, "contracts"],
+  registry: [...COMMON, "contracts", "datasets", "database", "http", "feedback"],
   jobs: [...COMMON, "contracts", "control", "datasets", "database", "client", "files"],
   service: [...BELOW_SERVICE],
   bench: [...BELOW_SERVICE, "service"],
@@ -44,7 +46,9 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
 const OWNERS: Readonly<Record<string, readonly string[]>> = {
   pg: ["database/", "bench/"],
   "pg-copy-streams": ["database/", "bench/"],
-  fastify: ["http/", "service/"],
+  fastify: ["http/", "service/", "registry/server"],
+  "@redis/client": ["feedback/redis-"],
+  "ajv/dist/2020.js": ["registry/"],
   "pg-boss": ["jobs/"],
   commander: ["cli/"],
   "process.env": ["config/load.ts"],

@@ -11,19 +11,18 @@ import { goOn } from "./measure.ts";
 import { headText, scenarioText } from "./report.ts";
 import type { Scenario, ScenarioReport } from "./scenario.ts";
 import { aggregates } from "./scenarios/aggregates.ts";
+import { coordinator } from "./scenarios/coordinator.ts";
 import { csv } from "./scenarios/csv.ts";
 import { datasets } from "./scenarios/datasets.ts";
 import { dump } from "./scenarios/dump.ts";
 import { health } from "./scenarios/health.ts";
 import { ingest } from "./scenarios/ingest.ts";
 import { latest } from "./scenarios/latest.ts";
+import { pulse } from "./scenarios/pulse.ts";
 import { recovery } from "./scenarios/recovery.ts";
 import { replay } from "./scenarios/replay.ts";
-
 import { retention } from "./scenarios/retention.ts";
-
 import { spool } from "./scenarios/spool.ts";
-
 import { start } from "./scenarios/start.ts";
 import { window } from "./scenarios/window.ts";
 
@@ -78,6 +77,8 @@ const SCENARIOS: readonly Scenario[] = [
   retention,
   spool,
   recovery,
+  coordinator,
+  pulse,
   health,
   start,
 ];

@@ -29,6 +29,12 @@ const VERBS: Readonly<Record<string, readonly [summary: string, load: () => Prom
   latest: ["print latest prices", async () => (await import("./commands/latest.ts")).latest],
   jobs: ["ask for jobs and follow them; the ledger of runs", async () => (await import("./commands/jobs.ts")).jobs],
   dlq: ["show, replay and delete dead letters", async () => (await import("./commands/dlq.ts")).dlq],
+  drift: ["compare the contracts with the schema registry's", async () => (await import("./commands/drift.ts")).drift],
+  registry: [
+    "run a schema registry, publish to it and fetch from it",
+    async () => (await import("./commands/registry.ts")).registry,
+  ],
+  pulse: ["watch the event bus", async () => (await import("./commands/pulse.ts")).pulse],
   ping: ["ask whether the database answers", async () => (await import("./commands/ping.ts")).ping],
   health: ["ask the running service how it is", async () => (await import("./commands/health.ts")).health],
   "schema-version": [
@@ -36,6 +42,10 @@ const VERBS: Readonly<Record<string, readonly [summary: string, load: () => Prom
     async () => (await import("./commands/schema-version.ts")).schemaVersion,
   ],
   bench: ["measure this machine beside raw COPY", async () => (await import("./commands/bench.ts")).bench],
+  doctor: [
+    "compare the database with what it should be, and mend it",
+    async () => (await import("./commands/doctor.ts")).doctor,
+  ],
   config: ["print every setting and where it comes from", async () => (await import("./commands/config.ts")).config],
 };
 

@@ -3,6 +3,7 @@
  * JSON as RFC 8785 has it, so that other languages can make the same name.
  */
 import { createHash } from "node:crypto";
+import { canonicalJson as canonical } from "../contracts/canonical-json.ts";
 import type { JsonObject } from "../datasets/dataset.ts";
 import { parseJson } from "../datasets/values/json.ts";
 import { showValue } from "../datasets/values/show-value.ts";
@@ -29,14 +30,4 @@ export function canonicalJson(config: JsonObject): string {
   }
   accepted(parseJson("config", config));
   return canonical(config);
-}
-
-/** Of a value that was found to be JSON; a bigint is written as its digits. */
-function canonical(value: unknown): string {
-  if (typeof value === "bigint") return String(value);
-  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
-  if (typeof value !== "object" || value === null) return JSON.stringify(value);
-  const members = Object.entries(value).filter(([, each]) => each !== undefined);
-  members.sort(([one], [other]) => (one < other ? -1 : 1));
-  return `{${members.map(([name, each]) => `${JSON.stringify(name)}:${canonical(each)}`).join(",")}}`;
 }

@@ -67,11 +67,50 @@ describe("loadConfig", () => {
       migrateOnStart: true,
       jobsEnabled: true,
       shutdownTimeoutMs: 10_000,
+      pulseEnabled: true,
+      eventBusBackend: "inmem",
+      redisUrl: "redis://localhost:6379/0",
+      pulseNamespace: "mdp",
+      schemaTrack: "v1",
+      registryUrl: undefined,
+      registryTrack: undefined,
+      registryToken: undefined,
+      driftIntervalMs: 900_000,
+      coordinatorCapacity: undefined,
+      coordinatorWorkers: 4,
+      coordinatorBatchSize: undefined,
+      coordinatorFlushIntervalSec: 0.25,
+      retryMaxAttempts: 5,
+      retryInitialBackoffMs: 50,
+      retryMaxBackoffMs: 2_000,
+      retryBackoffMultiplier: 2,
+      retryJitter: true,
+      breakerFailureThreshold: 5,
+      breakerHalfOpenAfterSec: 60,
+      metricsQueuePollSec: 0.25,
+      feedbackEnabled: true,
+      feedbackHttpEnabled: false,
+      feedbackHttpEndpoint: undefined,
+      feedbackHttpTimeoutSec: 2.5,
+      feedbackHttpMaxRetries: 3,
+      feedbackHttpBackoffSec: 0.5,
       backfillDirs: [],
       backfillHosts: [],
     });
     expect(warnings).toEqual([]);
     expect(Object.isFrozen(values)).toBe(true);
+  });
+
+  it.each([
+    ["REDIS_URL", "http://h:6379"],
+    ["EVENT_BUS_BACKEND", "kafka"],
+    ["MD_NAMESPACE", "a b"],
+    ["SCHEMA_TRACK", "1"],
+    ["REGISTRY_URL", "http://login:password@h"],
+    ["REGISTRY_TOKEN", "short"],
+    ["MDS_DRIFT_INTERVAL_MS", "10"],
+  ])("refuses %s=%s", (name, value) => {
+    expect(() => loadConfig({ env: { [name]: value } })).toThrow(expect.objectContaining({ code: "config_invalid" }));
   });
 
   it.each(["INFO", "Info", "WARNING", "critical", "debug"])("reads LOG_LEVEL %s", (level) => {

@@ -22,6 +22,12 @@ export const setting = <Value>(facts: Omit<Setting<Value>, "secret"> & { secret?
   ...facts,
 });
 
+/** Reads a text of a form. */
+export const textLike =
+  (pattern: RegExp) =>
+  (text: string): string | undefined =>
+    pattern.test(text) ? text : undefined;
+
 /** Reads a whole number within bounds. */
 export const wholeNumber =
   (min: number, max: number) =>

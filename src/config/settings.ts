@@ -7,12 +7,8 @@
 import { delimiter, isAbsolute } from "node:path";
 import { readDatabaseUrl } from "./database-url.ts";
 import { INGEST_SETTINGS } from "./ingest-settings.ts";
-import { BOOLEAN_ALLOWED, readBoolean, type Setting, setting, wholeNumber } from "./setting.ts";
-
-const textLike =
-  (pattern: RegExp) =>
-  (text: string): string | undefined =>
-    pattern.test(text) ? text : undefined;
+import { PLATFORM_SETTINGS } from "./platform-settings.ts";
+import { BOOLEAN_ALLOWED, readBoolean, type Setting, setting, textLike, wholeNumber } from "./setting.ts";
 
 const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 type LogLevel = (typeof LOG_LEVELS)[number];
@@ -210,6 +206,7 @@ const SETTINGS = {
     meaning: `The hosts from which backfill jobs may fetch files. Bearer tokens are settings ${BACKFILL_CREDENTIAL_PREFIX}NAME, which jobs name.`,
   }),
   ...INGEST_SETTINGS,
+  ...PLATFORM_SETTINGS,
 } as const satisfies Record<string, Setting<never> | Setting>;
 
 /** Key under which the program reads a setting. */

@@ -18,8 +18,6 @@ export const retentionInput = z.strictObject({
   dry_run: z.boolean().default(false).describe("Only lists what would be dropped."),
 });
 
-export const compressionInput = retentionInput;
-
 export const refreshAggregatesInput = z.strictObject({
   dataset: dataset.default("bars"),
   aggregates: z
@@ -101,9 +99,5 @@ export const verifyCoverageInput = z.strictObject({
 
 export const deleteTenantInput = z.strictObject({ tenant });
 
-export type RetentionInput = z.output<typeof retentionInput>;
-export type RefreshAggregatesInput = z.output<typeof refreshAggregatesInput>;
-export type RebuildAggregatesInput = z.output<typeof rebuildAggregatesInput>;
 export type IngestFilesInput = z.output<typeof ingestFilesInput>;
 export type VerifyCoverageInput = z.output<typeof verifyCoverageInput>;
-export type DeleteTenantInput = z.output<typeof deleteTenantInput>;

@@ -31,5 +31,3 @@ const datasetPolicy = z.strictObject({
 export const policiesInput = z
   .record(z.string().min(1).max(64), datasetPolicy)
   .meta({ title: "store.Policies", description: "Wanted policies by dataset." });
-
-export type PoliciesInput = z.output<typeof policiesInput>;

@@ -5,14 +5,14 @@
  * So memory stays bounded, no row overtakes another one, and producers wait only while the database is slow or the
  * spool is full.
  */
-
+import { setImmediate as immediate } from "node:timers/promises";
 import { messageOf, StoreError } from "../errors/store-error.ts";
 import type { CircuitState } from "../resilience/circuit-breaker.ts";
 import { type Clock, pause } from "../resilience/clock.ts";
 import type { Lanes } from "./lanes.ts";
 import { MAX_WAITING_SUBMISSIONS, type OverflowStrategy } from "./memory-intake.ts";
 import { decodeSpooledRow, encodeSpooledRow } from "./spool/row-codec.ts";
-import type { Appended, SpoolLog, SpoolRecord } from "./spool/spool-log-port.ts";
+import type { SpoolLog, SpoolRecord } from "./spool/spool-log-port.ts";
 import {
   type DropReason,
   type Intake,
@@ -35,9 +35,11 @@ export interface SpoolIntakeOptions {
   readonly onError: (message: string, error: unknown) => void;
 }
 
-/** Rows of one append: enough that encoding them takes as long as the disk does. */
-const MAX_APPEND_ROWS = 5_000;
-const MAX_APPEND_BYTES = 8 * 1_048_576;
+/** One append, and with it one sync: some ten milliseconds of a disk. */
+const MAX_APPEND_ROWS = 16_000;
+const MAX_APPEND_BYTES = 4 * 1_048_576;
+/** Rows encoded before the event loop gets its turn: a millisecond or two. */
+const ROWS_PER_TURN = 1_000;
 /** An append must fit into the spool, and leave room for one that is being acknowledged. */
 const APPENDS_PER_SPOOL = 4;
 /** A full disk has no moment at which it tells of room. */
@@ -57,9 +59,6 @@ export class SpoolIntake implements Intake {
   #lastAccepted: number;
   /** Records from here on are in no lane; undefined when all are. */
   #backlogFrom: number | undefined;
-  #appending: Promise<Appended> | undefined;
-  /** The reader has come to the end but for an append under way: the next one waits for it. */
-  #isCatchingUp = false;
   #accepting: Promise<void> | undefined;
   #reading: Promise<void> | undefined;
   #change: PromiseWithResolvers<void> | undefined;
@@ -120,66 +119,77 @@ export class SpoolIntake implements Intake {
     // Callers of this turn share an append.
     await Promise.resolve();
     while (this.#waiting.size > 0 && !this.#ending.signal.aborted) {
-      await this.#acceptSome().catch((error: unknown) => this.#refuseAll(asStoreError(error), "spool_failed"));
+      await this.#acceptSome().catch((error: unknown) => {
+        this.#inAppend.clear();
+        this.#refuseAll(asStoreError(error), "spool_failed");
+      });
     }
     this.#accepting = undefined;
   }
 
   async #acceptSome(): Promise<void> {
     const { lanes, circuit, overflow } = this.#options;
-    const isClosed = circuit() === "closed";
-    if (this.#backlogFrom === undefined && lanes.room > 0) {
-      await this.#acceptChunk(Math.min(lanes.room, MAX_APPEND_ROWS), true);
-    } else if (!isClosed || (this.#backlogFrom !== undefined && !this.#isCatchingUp)) {
-      await this.#acceptChunk(MAX_APPEND_ROWS, false);
-    } else if (overflow === "error" && this.#backlogFrom === undefined) {
+    const isBehind = this.#backlogFrom !== undefined;
+    if (!isBehind && lanes.room > 0) await this.#acceptChunk(Math.min(lanes.room, MAX_APPEND_ROWS), true);
+    else if (isBehind || circuit() !== "closed") await this.#acceptChunk(MAX_APPEND_ROWS, false);
+    else if (overflow === "error") {
       for (const waiting of this.#waiting)
         this.#refuse(waiting, refusal(waiting.submission, "queue_full"), "queue_full");
-    } else {
-      await this.#changed();
-    }
+    } else await this.#changed();
   }
 
   async #acceptChunk(maxRows: number, isDirect: boolean): Promise<void> {
     const { lanes, log, clock } = this.#options;
-    const chunk = this.#collect(maxRows);
+    const chunk = await this.#collect(maxRows);
     const rows = chunk.records.length;
-    if (rows === 0) return;
     if (isDirect) lanes.reserve(rows);
-    for (const { waiting } of chunk.parts) this.#inAppend.add(waiting);
     const acceptedAt = clock.epochMs();
-    this.#appending = log.append(chunk.records, acceptedAt);
-    const appended = await this.#appending.catch(asStoreError);
-    this.#appending = undefined;
+    const appended = await log.append(chunk.records, acceptedAt).catch(asStoreError);
+    const involved = [...this.#inAppend];
     this.#inAppend.clear();
     if (!(appended instanceof StoreError)) this.#accepted(chunk, appended.first, acceptedAt, isDirect);
     else if (isDirect) lanes.release(rows);
-    for (const { waiting } of chunk.parts) this.#letGo(waiting);
+    for (const waiting of involved) this.#letGo(waiting);
     if (appended instanceof StoreError) await this.#appendFailed(chunk, appended);
   }
 
-  /** The next rows of those who wait, in their order. A row that cannot be encoded ends its submission. */
-  #collect(maxRows: number): Chunk {
-    const { log } = this.#options;
-    const maxBytes = Math.min(MAX_APPEND_BYTES, log.maxBytes / APPENDS_PER_SPOOL);
+  /** The next rows of those who wait, in their order; at least one. Whoever gave some cannot leave until it is decided. */
+  async #collect(maxRows: number): Promise<Chunk> {
+    const maxBytes = Math.min(MAX_APPEND_BYTES, this.#options.log.maxBytes / APPENDS_PER_SPOOL);
     const chunk: Chunk = { records: [], parts: [], bytes: 0 };
     for (const waiting of this.#waiting) {
-      const { stream, rows, accepted } = waiting.submission;
-      let at = accepted;
-      for (; at < rows.length && chunk.records.length < maxRows; at++) {
-        const record = encodeSpooledRow({ tenantId: stream.tenantId, dataset: stream.dataset, row: rows[at] });
-        if (chunk.bytes > 0 && chunk.bytes + record.byteLength > maxBytes) break;
-        chunk.records.push(record);
-        chunk.bytes += record.byteLength;
-      }
-      if (at > accepted) chunk.parts.push({ waiting, rows: at - accepted });
-      if (at < rows.length) break;
+      this.#inAppend.add(waiting);
+      const before = chunk.records.length;
+      const isWhole = await this.#collectFrom(waiting.submission, chunk, maxRows, maxBytes);
+      const rows = chunk.records.length - before;
+      if (rows > 0) chunk.parts.push({ waiting, rows });
+      if (!isWhole) break;
     }
     return chunk;
   }
 
-  #accepted(chunk: Chunk, first: number, acceptedAt: number, isDirect: boolean): void {
+  /** True when all rows of the submission went in. */
+  async #collectFrom(submission: Submission, chunk: Chunk, maxRows: number, maxBytes: number): Promise<boolean> {
+    const { stream, rows, accepted } = submission;
+    const { tenantId, dataset } = stream;
+    const { records } = chunk;
+    for (let at = accepted; at < rows.length; at++) {
+      if (records.length === maxRows) return false;
+      const record = encodeSpooledRow({ tenantId, dataset, row: rows[at] });
+      if (chunk.bytes > 0 && chunk.bytes + record.byteLength > maxBytes) return false;
+      records.push(record);
+      chunk.bytes += record.byteLength;
+      if (records.length % ROWS_PER_TURN === 0) await immediate();
+    }
+    return true;
+  }
+
+  #accepted(chunk: Chunk, first: number, acceptedAt: number, isReserved: boolean): void {
     const { lanes, onAccepted } = this.#options;
+    const rows = chunk.records.length;
+    // The reader may have caught up meanwhile.
+    const isDirect = isReserved || (this.#backlogFrom === undefined && lanes.room >= rows);
+    if (isDirect && !isReserved) lanes.reserve(rows);
     let sequence = first;
     for (const { waiting, rows: count } of chunk.parts) {
       const { submission } = waiting;
@@ -190,7 +200,7 @@ export class SpoolIntake implements Intake {
     }
     this.#lastAccepted = sequence - 1;
     if (!isDirect) this.#fallBack(first);
-    onAccepted(sequence - first);
+    onAccepted(rows);
     lanes.kick();
   }
 
@@ -245,15 +255,8 @@ export class SpoolIntake implements Intake {
       const end = this.#lastAccepted + 1; // All before it is durable.
       if (!(await this.#readFrom(this.#backlogFrom))) continue;
       this.#backlogFrom = Math.max(this.#backlogFrom, end);
-      if (this.#backlogFrom <= this.#lastAccepted) continue;
-      if (this.#appending === undefined) this.#backlogFrom = undefined;
-      else {
-        this.#isCatchingUp = true;
-        await this.#appending.catch(() => {});
-        await Promise.resolve(); // Lets the intake see it first.
-      }
+      if (this.#backlogFrom > this.#lastAccepted) this.#backlogFrom = undefined;
     }
-    this.#isCatchingUp = false;
     this.#reading = undefined;
     this.#options.onRead();
     this.wake();

@@ -20,7 +20,8 @@ export class UnstorableValue {
 
 /** The text of any value; never fails. */
 export function typedJson(value: unknown): string {
-  return JSON.stringify(isPlainJson(value) ? value : tagged(value, 0));
+  if (typeof value !== "object" || value === null || !isPlainObject(value)) return JSON.stringify(tagged(value, 0));
+  return JSON.stringify(taggedRow(value as Record<string, unknown>));
 }
 
 /**
@@ -32,14 +33,17 @@ export function parseTypedJson(text: string): unknown {
   return text.includes('"$') ? untagged(value) : value;
 }
 
-/** Whether a value, at most an object of scalars, is written by JSON.stringify as it is. Most rows are. */
-function isPlainJson(value: unknown): boolean {
-  if (isPlainScalar(value)) return true;
-  if (typeof value !== "object" || value === null || !isPlainObject(value)) return false;
-  for (const name in value) {
-    if (name.startsWith("$") || !isPlainScalar((value as Record<string, unknown>)[name])) return false;
+/** As `taggedObject`, in half the time where most fields are plain, as those of rows are. */
+function taggedRow(row: Record<string, unknown>): object {
+  let copy: Record<string, unknown> | undefined;
+  for (const name in row) {
+    if (name.startsWith("$")) return taggedObject(row, 0);
+    const value = row[name];
+    if (isPlainScalar(value) || value === undefined) continue;
+    copy ??= { ...row };
+    set(copy, name, tagged(value, 1));
   }
-  return true;
+  return copy ?? row;
 }
 
 function isPlainScalar(value: unknown): boolean {
@@ -74,14 +78,15 @@ function taggedObject(value: Record<string, unknown>, depth: number): object {
     const each = value[name];
     if (each === undefined) continue;
     if (name.startsWith("$")) isLikeTag = true;
-    if (name === "__proto__") setOwn(copy, name, tagged(each, depth + 1));
-    else copy[name] = tagged(each, depth + 1);
+    set(copy, name, tagged(each, depth + 1));
   }
   return isLikeTag ? { $object: copy } : copy;
 }
 
-function setOwn(target: object, name: string, value: unknown): void {
-  Object.defineProperty(target, name, { value, writable: true, enumerable: true, configurable: true });
+/** Sets a field of the object itself, whatever its name is. */
+function set(target: Record<string, unknown>, name: string, value: unknown): void {
+  if (name !== "__proto__") target[name] = value;
+  else Object.defineProperty(target, name, { value, writable: true, enumerable: true, configurable: true });
 }
 
 /** Puts the values back, in place. */
@@ -100,7 +105,7 @@ function untagged(value: unknown): unknown {
 function untaggedMembers(object: Record<string, unknown>, names: readonly string[]): object {
   for (const name of names) {
     const before = object[name];
-    if (typeof before === "object" && before !== null) setOwn(object, name, untagged(before));
+    if (typeof before === "object" && before !== null) set(object, name, untagged(before));
   }
   return object;
 }

@@ -10,7 +10,8 @@ import { identifier } from "./identifier.ts";
 
 export const OWNER_ROLE = "mds_owner";
 const LOGIN_ROLES = ["mds_app", "mds_admin"] as const;
-const ROLES = [OWNER_ROLE, ...LOGIN_ROLES, "mds_reader"] as const;
+/** All of ours. */
+export const ROLES = [OWNER_ROLE, ...LOGIN_ROLES, "mds_reader"] as const;
 
 /** Made or granted in the same moment by somebody else: duplicate object, unique violation, tuple concurrently updated. */
 const LOST_RACE = new Set(["42710", "23505", "XX000"]);

@@ -75,6 +75,11 @@ export const ERROR_CODES = {
   idempotency_key_invalid: fact(400),
   idempotency_key_reused: fact(422),
 
+  // Rows over HTTP
+  token_refused: fact(403),
+  body_incomplete: fact(400, true),
+  rows_rejected: fact(422),
+
   // Ledger of runs
   run_unknown: fact(404),
   run_finished: fact(409),
@@ -89,6 +94,19 @@ export const ERROR_CODES = {
   job_lost: fact(500, true),
   job_queue_full: fact(429, true),
   jobs_unavailable: fact(503, true),
+
+  // Event bus
+  bus_unavailable: fact(503, true),
+  event_invalid: fact(422),
+  event_not_handled: fact(500, true),
+
+  // Schema registry
+  registry_unavailable: fact(503, true),
+  registry_refused: fact(502),
+  registry_read_only: fact(503),
+  schema_not_found: fact(404),
+  schema_invalid: fact(422),
+  schema_incompatible: fact(409),
 
   // Backfills
   backfill_refused: fact(403),

@@ -16,7 +16,7 @@ import { bomBytes, COMPRESSION_SAMPLE_BYTES, compressionOf } from "./source-enco
 /** Blanks before the first character that tells the form; without a bound they would all be held in memory. */
 const MAX_BLANK_BYTES = 65_536;
 /** A small compressed body can hold a great deal; what is longer than this is cut off with a fault, not read for hours. */
-export const MAX_TEXT_BYTES = 1_073_741_824;
+const MAX_TEXT_BYTES = 1_073_741_824;
 
 /**
  * The records of a body; none of an empty one.

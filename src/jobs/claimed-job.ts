@@ -7,6 +7,8 @@ import type { JobFault } from "./job-fault.ts";
 export interface JobData {
   readonly input: unknown;
   readonly tenant_id?: string | null;
+  /** Made by the job's schedule. */
+  readonly scheduled?: boolean;
 }
 
 /** A job that the queue has given to this process. */
@@ -24,6 +26,17 @@ export const WORK_OPTIONS = {
   pollingIntervalSeconds: FLOOR_POLLING_SECONDS,
   heartbeatRefreshSeconds: TOUCH_SECONDS,
 } as const;
+
+/** A scheduled job that begins does what those of its schedule that wait behind it would do again. */
+export async function dropRepeats(boss: PgBoss, job: ClaimedQueueJob): Promise<void> {
+  const waiting = await boss.findJobs<JobData>(job.name, { queued: true, data: { scheduled: true } });
+  const repeats = waiting.filter(({ id, state }) => id !== job.id && state === "created");
+  if (repeats.length > 0)
+    await boss.deleteJob(
+      job.name,
+      repeats.map(({ id }) => id),
+    );
+}
 
 /** Back to the queue at once, with one attempt more than before. */
 export async function giveBack(boss: PgBoss, job: ClaimedQueueJob, fault: JobFault): Promise<void> {

@@ -14,7 +14,7 @@ interface Checkpoint {
 
 export const deleteTenantJob = defineJob({
   name: "delete-tenant",
-  description: "Delete a tenant with everything of it.",
+  description: "Deletes a tenant with everything of it.",
   schema: deleteTenantInput,
   // No tenantOf: the tenant's own ledger goes with it, and this run is the system's.
   mode: "maintenance",

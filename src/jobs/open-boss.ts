@@ -66,14 +66,8 @@ interface BossOptions {
 }
 
 /** @throws StoreError `config_invalid` behind a pooler, `migration_pending`, `database_unavailable`, `database_refused`. */
-export async function openBoss({
-  adminUrl,
-  applicationName,
-  works,
-  timing,
-  onError,
-  onWarning,
-}: BossOptions): Promise<PgBoss> {
+export async function openBoss(bossOptions: BossOptions): Promise<PgBoss> {
+  const { adminUrl, applicationName, works, timing, onError, onWarning } = bossOptions;
   await refusePoolerOf(adminUrl);
   const { PgBoss: Boss } = await import("pg-boss");
   const options: ConstructorOptions & { keepAlive: boolean; query_timeout: number } = {

@@ -15,7 +15,7 @@ export const rebuildAggregatesJob = defineJob({
   name: "rebuild-aggregates",
   description: "Works out aggregates anew from the stored bars.",
   schema: rebuildAggregatesInput,
-  mode: "maintenance",
+  mode: "backfill",
   datasetOf: ({ dataset }) => dataset,
   run: (context) => rebuildInJob(context),
 });

@@ -1,10 +1,10 @@
 /**
- * The job that drops what policies no longer keep, and compresses what they want compressed. A dry run only lists it.
+ * The job that drops what policies no longer keep. A dry run only lists it.
  * What was dropped is told to the ledger partition by partition, with rows and span, as soon as it is gone; an attempt
  * after a crash goes on with the same plan, so that the outcome is that of one attempt.
  */
 import { retentionInput } from "../control/job-inputs.ts";
-import type { CompressionReport, DroppedPartition, RetentionPlan } from "../database/engine/engine.ts";
+import type { DroppedPartition, RetentionPlan } from "../database/engine/engine.ts";
 import { openEngine } from "../database/engine/open-engine.ts";
 import type { JsonObject } from "../datasets/dataset.ts";
 import { defineJob } from "./define-job.ts";
@@ -16,13 +16,11 @@ export interface RetentionResult {
   readonly plan: RetentionPlan;
   readonly dropped: readonly DroppedPartition[];
   readonly rows_dropped: number;
-  /** Null in a dry run. */
-  readonly compression: CompressionReport | null;
 }
 
 export const retentionJob = defineJob({
   name: "retention",
-  description: "Drops the partitions that the policies no longer keep, and compresses what they want compressed.",
+  description: "Drops the partitions that the policies no longer keep.",
   schema: retentionInput,
   mode: "maintenance",
   schedule: "15 1 * * *",
@@ -33,7 +31,7 @@ export const retentionJob = defineJob({
     if (dry_run) {
       const plan = await engine.planRetention({ datasets, signal });
       await context.report({ message: planText(plan), metadata: asMetadata({ dry_run, planned: plan.partitions }) });
-      return { dry_run, plan, dropped: [], rows_dropped: 0, compression: null };
+      return { dry_run, plan, dropped: [], rows_dropped: 0 };
     }
     const plan =
       (checkpoint as RetentionPlan | undefined) ?? (await engine.planRetention({ datasets, signal, countRows: false }));
@@ -53,8 +51,7 @@ export const retentionJob = defineJob({
         });
       },
     });
-    const compression = await engine.compress({ datasets, signal });
-    return { dry_run, plan, dropped, rows_dropped: rowsOf(dropped), compression };
+    return { dry_run, plan, dropped, rows_dropped: rowsOf(dropped) };
   },
 });
 

@@ -14,7 +14,7 @@ import { StoreError } from "../errors/store-error.ts";
 import { withDeadline } from "../resilience/with-deadline.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { StoreMetrics } from "../telemetry/metrics.ts";
-import { type ClaimedQueueJob, giveBack, type JobData, resultsOf, WORK_OPTIONS } from "./claimed-job.ts";
+import { type ClaimedQueueJob, dropRepeats, giveBack, type JobData, resultsOf, WORK_OPTIONS } from "./claimed-job.ts";
 import type { JobDefinition } from "./define-job.ts";
 import { definitionsByName } from "./definitions-by-name.ts";
 import { findTenant } from "./find-tenant.ts";
@@ -318,6 +318,7 @@ export class JobRunner implements JobQueue {
     const claimed = { id, name, attempt: retryCount + 1, input: data.input, tenantId: data.tenant_id ?? null };
     const signal = AbortSignal.any([this.#stopping.signal, gone.signal]);
     try {
+      if (data.scheduled) await dropRepeats(opened.boss, job);
       const settlement = await new JobAttempt(this.#tools(opened), definition, claimed, signal).run();
       if (settlement.kind === "stopped") await giveBack(opened.boss, job, settlement.fault);
       return resultsOf(id, settlement);

@@ -7,6 +7,8 @@ import { parseInput } from "./parse-input.ts";
 
 /** One of a name runs at a time, everywhere; any number waits. */
 const POLICY = "singleton";
+/** What a schedule made is shown for a week after its end: one of every minute is ten thousand then. */
+const KEEP_SCHEDULED_SECONDS = 7 * 86_400;
 
 /** Makes the queues of these jobs, and changes those whose definition has changed. */
 export async function matchQueues(
@@ -49,7 +51,8 @@ export async function matchSchedules(
     if (schedule === undefined || schedule === known) continue;
     await checkSchedule(boss, definition, schedule);
     // Of occurrences that nobody was there for, the last one is made up for.
-    await boss.schedule(name, schedule, { input: {} }, { tz: "UTC", key: group, missed: "once" });
+    const options = { tz: "UTC", key: group, missed: "once", deleteAfterSeconds: KEEP_SCHEDULED_SECONDS } as const;
+    await boss.schedule(name, schedule, { input: {}, scheduled: true }, options);
   }
   for (const name of there.keys()) await boss.unschedule(name, group);
 }

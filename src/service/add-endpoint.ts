@@ -55,6 +55,6 @@ async function parseInput<E extends Endpoint>(endpoint: E, request: FastifyReque
   return {
     params: parse("params", endpoint.params, request.params),
     query: parse("querystring", endpoint.query, request.query),
-    body: endpoint.body === "backfill" ? sent : parse("body", endpoint.body, sent),
+    body: endpoint.body === "backfill" || endpoint.body === "rows" ? sent : parse("body", endpoint.body, sent),
   } as ParsedInput<E>;
 }

@@ -4,11 +4,10 @@
  * callers give route patterns and names of datasets, never what a client sent.
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import { RequestMetrics } from "./request-metrics.ts";
 
 /** How long a rendered text is given out again: scrapes are seconds apart, and rendering costs 35 health requests. */
 const RENDER_CACHE_MS = 1_000;
-/** From a health request (far below a millisecond) to the longest wait for a database. */
-const REQUEST_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 /** From a health check of a job to a backfill over night. */
 const RUN_SECONDS = [0.1, 1, 10, 60, 300, 900, 3_600, 14_400, 43_200];
 /** The event loop's delay is sampled this often: coarse enough to cost nothing while idle. */
@@ -46,8 +45,7 @@ interface QueueDepth {
 export class StoreMetrics {
   readonly #registry = new Registry();
   readonly #storeUp: Gauge;
-  readonly #requests: Counter<"method" | "endpoint" | "status">;
-  readonly #requestSeconds: Histogram<"method" | "endpoint">;
+  readonly #requests: RequestMetrics;
   readonly #migrationsApplied: Counter;
   readonly #rowsWritten: Counter<"dataset" | "result">;
   readonly #runs: Counter<"job_name" | "provider" | "mode" | "status">;
@@ -64,19 +62,7 @@ export class StoreMetrics {
       help: "1 while the store is ready: its database answers and is migrated, and the process is not stopping.",
       registers,
     });
-    this.#requests = new Counter({
-      name: "http_requests_total",
-      help: "HTTP requests answered, by the route's pattern.",
-      labelNames: ["method", "endpoint", "status"],
-      registers,
-    });
-    this.#requestSeconds = new Histogram({
-      name: "http_request_duration_seconds",
-      help: "Time from a request's head to the end of its answer.",
-      labelNames: ["method", "endpoint"],
-      buckets: REQUEST_SECONDS,
-      registers,
-    });
+    this.#requests = new RequestMetrics(registers);
     this.#migrationsApplied = new Counter({
       name: "migrations_applied_total",
       help: "Migrations that this process applied.",
@@ -150,8 +136,7 @@ export class StoreMetrics {
 
   /** Counts an answered request. `endpoint` is a route's pattern. */
   countRequest(method: string, endpoint: string, status: number, seconds: number): void {
-    this.#requests.inc({ method, endpoint, status });
-    this.#requestSeconds.observe({ method, endpoint }, seconds);
+    this.#requests.count(method, endpoint, status, seconds);
   }
 
   countMigrations(applied: number): void {

@@ -2,6 +2,7 @@ import { readdir } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { finished, startProgram } from "../support/mds-command.ts";
+import { redisOrWarning, startRedis } from "../support/redis-server.ts";
 import { createTestDatabase, type TestDatabase } from "../support/test-database.ts";
 
 const EXAMPLES = fileURLToPath(new URL("../../examples/", import.meta.url));
@@ -13,7 +14,10 @@ const OUTPUTS: Readonly<Record<string, string>> = {
 mean close of 2 bars: 184.945
 latest AAPL 184.25
 `,
+  "heed-feedback.ts": "heard ok, soft, hard\n20000 rows stored, 0 given up\n",
 };
+
+const { binary, missing } = await redisOrWarning("the pipeline that heeds feedback");
 
 let database: TestDatabase;
 
@@ -34,5 +38,13 @@ describe("examples", () => {
     const env = { DATABASE_URL: database.url };
     const result = await finished(startProgram(process.execPath, [`${EXAMPLES}${name}`], { env }));
     expect(result).toMatchObject({ code: 0, stdout: output, stderr: "" });
+  });
+
+  it.skipIf(binary === undefined)(`heed-feedback.ts does the same over Redis${missing}`, async () => {
+    const redis = await startRedis(binary!);
+    const env = { DATABASE_URL: database.url, REDIS_URL: redis.url };
+    const result = await finished(startProgram(process.execPath, [`${EXAMPLES}heed-feedback.ts`], { env }));
+    await redis.stop();
+    expect(result).toMatchObject({ code: 0, stdout: OUTPUTS["heed-feedback.ts"], stderr: "" });
   });
 });

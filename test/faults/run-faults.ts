@@ -13,6 +13,8 @@ export interface FaultsOptions {
   /** Name of the only kind of fault. */
   readonly only?: string | undefined;
   readonly onRound?: (round: RoundReport) => void;
+  /** Ends after the round that is under way. */
+  readonly signal?: AbortSignal;
 }
 
 export interface RoundReport {
@@ -75,11 +77,11 @@ export async function runFaults(options: FaultsOptions): Promise<FaultsReport> {
   const givenUp: Record<string, number> = {};
   const failures: Record<string, number> = {};
   let deaths = 0;
-  for (let from = first; from < first + count; from += ROUNDS_PER_LABORATORY) {
+  for (let from = first; from < first + count && options.signal?.aborted !== true; from += ROUNDS_PER_LABORATORY) {
     const laboratory = await Laboratory.open();
     try {
       const to = Math.min(from + ROUNDS_PER_LABORATORY, first + count);
-      for (let round = from; round < to; round++) {
+      for (let round = from; round < to && options.signal?.aborted !== true; round++) {
         const isLast = round === to - 1;
         const report = await runRound(laboratory, options, round, isLast, skipped);
         rounds.push(report);

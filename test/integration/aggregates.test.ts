@@ -1,9 +1,17 @@
 /** Aggregates of one-minute bars: their values, what is marked, and what a refresh does and leaves alone. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { openStore, type Store } from "../../src/client/open-store.ts";
-import { rebuildAggregates, refreshAggregates } from "../../src/database/aggregates.ts";
-import type { BarInput } from "../../src/datasets/bars.ts";
-import { adminScope, allWrongBuckets, NONE_WRONG, refresh, wrongBuckets } from "../support/aggregates.ts";
+import { refreshAggregates } from "../../src/database/aggregates.ts";
+import {
+  adminScope,
+  allWrongBuckets,
+  barAt,
+  bucket,
+  emptyBars,
+  NONE_WRONG,
+  refresh,
+  wrongBuckets,
+} from "../support/aggregates.ts";
 import { bar, manyBars } from "../support/bars.ts";
 import { createTestDatabase, type TestDatabase } from "../support/test-database.ts";
 
@@ -15,51 +23,29 @@ beforeAll(async () => {
   store = await openStore({ url: database.url });
 });
 
-beforeEach(async () => {
-  const tables = ["bars_data", "bars_5m_data", "bars_15m_data", "bars_1h_data", "bars_1d_data", "bars_dirty"];
-  await database.sql(`truncate ${tables.map((name) => `store.${name}`).join(", ")}`);
-});
+beforeEach(() => emptyBars(database));
 
 afterAll(async () => {
   await store.close();
   await database.drop();
 });
 
-/** A bar at a time, possible whatever its price is. */
-const at = (ts: string, fields: Partial<BarInput> = {}): BarInput => {
-  const price = Number(fields.open_price ?? 10);
-  return bar(0, {
-    ts,
-    open_price: price,
-    high_price: price + 5,
-    low_price: price - 5,
-    close_price: price + 1,
-    ...fields,
-  });
-};
 const marks = () =>
   database.sql<{ series: number; min: string; max: string }>(
     `select cardinality(series_ids) as series, min_ts::text as min, max_ts::text as max from store.bars_dirty order by min_ts, max_ts`,
   );
-const bucket = async (timeframe: string, ts: string) => {
-  const [row] = await database.sql(
-    `select open_price, high_price, low_price, close_price, volume, trade_count::int4, vwap from store.bars_${timeframe}_data where ts = $1`,
-    [ts],
-  );
-  return row;
-};
 const count = async (table: string): Promise<number> =>
   (await database.sql<{ n: number }>(`select count(*)::int4 as n from store.${table}`))[0]!.n;
 
 describe("the values of a bucket", () => {
   it("are the first open, the last close, the extremes, the sums and the weighted mean", async () => {
     await store.bars.upsert([
-      at("2024-03-05T10:02:00Z", { open_price: 30, volume: 300, trade_count: 3, vwap: 31 }),
-      at("2024-03-05T10:00:00Z", { open_price: 10, volume: 100, trade_count: 1, vwap: 11 }),
-      at("2024-03-05T10:05:00Z", { open_price: 20, volume: 200, trade_count: 2, vwap: 21 }),
+      barAt("2024-03-05T10:02:00Z", { open_price: 30, volume: 300, trade_count: 3, vwap: 31 }),
+      barAt("2024-03-05T10:00:00Z", { open_price: 10, volume: 100, trade_count: 1, vwap: 11 }),
+      barAt("2024-03-05T10:05:00Z", { open_price: 20, volume: 200, trade_count: 2, vwap: 21 }),
     ]);
     await refresh(database);
-    expect(await bucket("5m", "2024-03-05T10:00:00Z")).toEqual({
+    expect(await bucket(database, "5m", "2024-03-05T10:00:00Z")).toEqual({
       open_price: 10,
       high_price: 35,
       low_price: 5,
@@ -82,24 +68,32 @@ describe("the values of a bucket", () => {
       ["1h", "2024-03-05T10:00:00Z"],
       ["1d", "2024-03-05T00:00:00Z"],
     ] as const) {
-      expect(await bucket(timeframe, ts)).toEqual(whole);
+      expect(await bucket(database, timeframe, ts)).toEqual(whole);
     }
   });
 
   it("guess no count and no mean where a bar has none, and need none of a bar without volume", async () => {
     await store.bars.upsert([
-      at("2024-03-05T10:00:00Z", { volume: 100, trade_count: 1, vwap: 11 }),
-      at("2024-03-05T10:01:00Z", { volume: 0, trade_count: 0 }),
-      at("2024-03-05T11:00:00Z", { volume: 100, trade_count: 1 }),
-      at("2024-03-05T11:10:00Z", { volume: 100, vwap: 11 }),
-      at("2024-03-05T12:00:00Z", { volume: 0, trade_count: 0, vwap: 11 }),
+      barAt("2024-03-05T10:00:00Z", { volume: 100, trade_count: 1, vwap: 11 }),
+      barAt("2024-03-05T10:01:00Z", { volume: 0, trade_count: 0 }),
+      barAt("2024-03-05T11:00:00Z", { volume: 100, trade_count: 1 }),
+      barAt("2024-03-05T11:10:00Z", { volume: 100, vwap: 11 }),
+      barAt("2024-03-05T12:00:00Z", { volume: 0, trade_count: 0, vwap: 11 }),
     ]);
     await refresh(database);
-    expect(await bucket("1h", "2024-03-05T10:00:00Z")).toMatchObject({ trade_count: 1, vwap: 11 });
-    expect(await bucket("5m", "2024-03-05T11:10:00Z")).toMatchObject({ trade_count: null, vwap: 11 });
-    expect(await bucket("1h", "2024-03-05T11:00:00Z")).toMatchObject({ trade_count: null, vwap: null });
-    expect(await bucket("1h", "2024-03-05T12:00:00Z")).toMatchObject({ trade_count: 0, vwap: null, volume: 0 });
-    expect(await bucket("1d", "2024-03-05T00:00:00Z")).toMatchObject({ trade_count: null, vwap: null, volume: 300 });
+    expect(await bucket(database, "1h", "2024-03-05T10:00:00Z")).toMatchObject({ trade_count: 1, vwap: 11 });
+    expect(await bucket(database, "5m", "2024-03-05T11:10:00Z")).toMatchObject({ trade_count: null, vwap: 11 });
+    expect(await bucket(database, "1h", "2024-03-05T11:00:00Z")).toMatchObject({ trade_count: null, vwap: null });
+    expect(await bucket(database, "1h", "2024-03-05T12:00:00Z")).toMatchObject({
+      trade_count: 0,
+      vwap: null,
+      volume: 0,
+    });
+    expect(await bucket(database, "1d", "2024-03-05T00:00:00Z")).toMatchObject({
+      trade_count: null,
+      vwap: null,
+      volume: 300,
+    });
   });
 
   it("begin at midnight and at months in UTC, and bars just before and after fall into theirs", async () => {
@@ -109,7 +103,7 @@ describe("the values of a bucket", () => {
       "2024-03-31T23:59:00Z",
       "2024-04-01T00:00:00Z",
     ];
-    await store.bars.upsert(times.map((ts) => at(ts)));
+    await store.bars.upsert(times.map((ts) => barAt(ts)));
     await refresh(database);
     const days = await database.sql<{ ts: string }>(
       "select (ts at time zone 'UTC')::text as ts from store.bars_1d_data order by 1",
@@ -121,15 +115,23 @@ describe("the values of a bucket", () => {
   it("of absurd numbers are absurd or none, and hold up nobody else's", async () => {
     const largest = 1.7976931348623157e308;
     await store.bars.upsert([
-      at("2024-03-05T10:00:00Z", { volume: largest, trade_count: 9_223_372_036_854_775_807n, vwap: largest }),
-      at("2024-03-05T10:01:00Z", { volume: largest, trade_count: 9_223_372_036_854_775_807n, vwap: -largest }),
-      at("2024-03-05T10:20:00Z", { volume: 5e-324, trade_count: 1, vwap: 5e-324 }),
-      at("2024-03-05T10:40:00Z", { volume: 1, trade_count: 1, vwap: 0 }),
+      barAt("2024-03-05T10:00:00Z", { volume: largest, trade_count: 9_223_372_036_854_775_807n, vwap: largest }),
+      barAt("2024-03-05T10:01:00Z", { volume: largest, trade_count: 9_223_372_036_854_775_807n, vwap: -largest }),
+      barAt("2024-03-05T10:20:00Z", { volume: 5e-324, trade_count: 1, vwap: 5e-324 }),
+      barAt("2024-03-05T10:40:00Z", { volume: 1, trade_count: 1, vwap: 0 }),
     ]);
     await refresh(database);
-    expect(await bucket("5m", "2024-03-05T10:00:00Z")).toMatchObject({ volume: 2e290, trade_count: null, vwap: null });
-    expect(await bucket("5m", "2024-03-05T10:20:00Z")).toMatchObject({ volume: 5e-324, trade_count: 1, vwap: null });
-    expect(await bucket("5m", "2024-03-05T10:40:00Z")).toMatchObject({ trade_count: 1, vwap: 0 });
+    expect(await bucket(database, "5m", "2024-03-05T10:00:00Z")).toMatchObject({
+      volume: 2e290,
+      trade_count: null,
+      vwap: null,
+    });
+    expect(await bucket(database, "5m", "2024-03-05T10:20:00Z")).toMatchObject({
+      volume: 5e-324,
+      trade_count: 1,
+      vwap: null,
+    });
+    expect(await bucket(database, "5m", "2024-03-05T10:40:00Z")).toMatchObject({ trade_count: 1, vwap: 0 });
   });
 });
 
@@ -163,7 +165,7 @@ describe("marks", () => {
     expect(await marks()).toEqual([{ series: 1, min: ts, max: ts }]);
     await database.sql("truncate store.bars_dirty");
     await store.bars.upsert(
-      ["2020-01-01T00:00:00Z", "2020-01-01T00:59:00Z", "2022-06-01T00:00:00Z"].map((time) => at(time)),
+      ["2020-01-01T00:00:00Z", "2020-01-01T00:59:00Z", "2022-06-01T00:00:00Z"].map((time) => barAt(time)),
     );
     expect(await marks()).toEqual([
       { series: 1, min: "2020-01-01 00:00:00+00", max: "2020-01-01 00:59:00+00" },
@@ -172,7 +174,7 @@ describe("marks", () => {
   });
 
   it("are made of what an owner changes, moves or deletes by hand", async () => {
-    await store.bars.upsert([...manyBars(500), at("2024-03-02T00:00:00Z", { symbol: "OTHER" })]);
+    await store.bars.upsert([...manyBars(500), barAt("2024-03-02T00:00:00Z", { symbol: "OTHER" })]);
     await store.bars.upsert(manyBars(500, { timeframe: "5m" }));
     await refresh(database);
     await database.sql("update store.bars_data set volume = 5 where ts = '2024-01-02T15:00:00Z'");
@@ -186,7 +188,7 @@ describe("marks", () => {
   });
 
   it("are not made of a truncation or a dropped partition: aggregates outlive their rows", async () => {
-    await store.bars.upsert([...manyBars(100), at("2024-05-01T00:00:00Z")]);
+    await store.bars.upsert([...manyBars(100), barAt("2024-05-01T00:00:00Z")]);
     await refresh(database);
     const [partition] = await database.sql<{ name: string }>(
       "select partition_name as name from store.partitions('bars') where range_start = '2024-05-01Z'",
@@ -210,7 +212,7 @@ describe("marks", () => {
 
   it("over more months than a step makes partitions for are worked out in several", async () => {
     const months = Array.from({ length: 70 }, (_, month) => new Date(Date.UTC(1950, month, 10)).toISOString());
-    await store.bars.upsert(months.map((ts) => at(ts)));
+    await store.bars.upsert(months.map((ts) => barAt(ts)));
     await refresh(database);
     expect(await allWrongBuckets(database)).toEqual(NONE_WRONG);
     expect(await count("bars_5m_data")).toBe(70);
@@ -307,113 +309,5 @@ describe("a refresh", () => {
     expect(await wrongBuckets(database, "5m")).not.toEqual([]);
     await refresh(database);
     expect(await allWrongBuckets(database)).toEqual(NONE_WRONG);
-  });
-});
-
-describe("retention", () => {
-  const keep = (length: string | null) =>
-    database.sql("update store.policies set keep_for = $1 where dataset = 'bars'", [length]);
-  const RECENT = new Date(Date.now() - 86_400_000).toISOString();
-
-  it("takes rows, and no refresh touches the aggregates of what it took, also when it is over", async () => {
-    await store.bars.upsert([
-      at("2024-03-05T10:00:00Z", { volume: 100 }),
-      at("2024-03-05T10:01:00Z", { volume: 200 }),
-      at(RECENT),
-    ]);
-    await refresh(database);
-    await keep("6 months");
-    await database.sql("truncate store.bars_data_2024_03");
-    await store.bars.upsert([at("2024-03-05T10:02:00Z", { volume: 1 }), at(RECENT, { volume: 5 })]);
-    await refresh(database);
-    expect(await bucket("5m", "2024-03-05T10:00:00Z")).toMatchObject({ volume: 300 });
-    expect(await bucket("1d", "2024-03-05T00:00:00Z")).toMatchObject({ volume: 300 });
-    expect(await wrongBuckets(database, "5m", "coalesce(c.ts, a.ts) > '2025-01-01Z'")).toEqual([]);
-    await database.sql(
-      `insert into store.retired_partitions (dataset, partition_name, range_start, range_end) values ('bars', 'bars_data_2024_03', '2024-03-01Z', '2024-04-01Z')`,
-    );
-    await keep(null);
-    const scope = adminScope(database);
-    await rebuildAggregates(scope);
-    await scope.close();
-    expect(await bucket("1d", "2024-03-05T00:00:00Z")).toMatchObject({ volume: 300 });
-    await database.sql("delete from store.retired_partitions");
-  });
-
-  it("that speaks while aggregates are worked out makes the refresh try again", async () => {
-    await store.bars.upsert([at("2024-03-05T10:00:00Z"), at(RECENT)]);
-    await database.sql(`create function public.speak() returns trigger language plpgsql security definer as $$
-      begin
-        if nextval('public.spoken') = 1 then update store.policies set keep_for = '6 months' where dataset = 'bars'; end if;
-        return null;
-      end $$`);
-    await database.sql("create sequence public.spoken");
-    await database.sql("grant usage on sequence public.spoken to public");
-    await database.sql(
-      "create trigger speaks before insert on store.bars_1h_data for each statement execute function public.speak()",
-    );
-    await refresh(database);
-    const [{ calls }] = (await database.sql<{ calls: string }>(
-      "select last_value::text as calls from public.spoken",
-    )) as [{ calls: string }];
-    expect(Number(calls)).toBe(2);
-    expect(await allWrongBuckets(database)).toEqual(NONE_WRONG);
-    await database.sql("drop trigger speaks on store.bars_1h_data");
-  });
-});
-
-describe("an aggregate that is switched off", () => {
-  const enable = (name: string, enabled: boolean) =>
-    database.sql("update store.policies set enabled = $2 where dataset = $1", [`bars_${name}`, enabled]);
-
-  it("is left as it is while coarser ones go on, and is worked out whole when it is switched on", async () => {
-    await store.bars.upsert(manyBars(600));
-    await refresh(database);
-    await enable("15m", false);
-    await store.bars.upsert(manyBars(600, { volume: 7 }));
-    const { aggregates } = await refresh(database);
-    expect(Object.keys(aggregates)).toEqual(["5m", "1h", "1d"]);
-    expect(await wrongBuckets(database, "15m")).not.toEqual([]);
-    expect([
-      await wrongBuckets(database, "5m"),
-      await wrongBuckets(database, "1h"),
-      await wrongBuckets(database, "1d"),
-    ]).toEqual([[], [], []]);
-    await enable("15m", true);
-    expect(await refresh(database)).toMatchObject({
-      aggregates: { "5m": { written: 0 }, "15m": { written: 40 }, "1h": { written: 0 } },
-    });
-    expect(await allWrongBuckets(database)).toEqual(NONE_WRONG);
-  });
-
-  it("cannot be rebuilt, and one that there is not neither", async () => {
-    const scope = adminScope(database);
-    await enable("1h", false);
-    await expect(rebuildAggregates(scope, { aggregates: ["1h"] })).rejects.toMatchObject({
-      code: "constraint_violated",
-    });
-    await enable("1h", true);
-    await expect(rebuildAggregates(scope, { aggregates: ["2h"] })).rejects.toMatchObject({ code: "usage" });
-    await expect(rebuildAggregates(scope, { dataset: "news" })).rejects.toMatchObject({ code: "usage" });
-    await scope.close();
-  });
-});
-
-describe("a rebuild", () => {
-  it("mends a range, all of it or some aggregates, and nothing outside", async () => {
-    const scope = adminScope(database);
-    await store.bars.upsert([...manyBars(100), at("2024-05-01T00:00:00Z"), at("2024-07-01T00:00:00Z")]);
-    await refresh(database);
-    await database.sql("update store.bars_5m_data set volume = -1");
-    await database.sql("update store.bars_1d_data set volume = -1");
-    const range = { start: "2024-05-01T00:00:00Z", end: "2024-06-01T00:00:00Z" };
-    await rebuildAggregates(scope, { ...range, aggregates: ["1d"] });
-    expect(await database.sql("select ts from store.bars_5m_data where volume >= 0")).toEqual([]);
-    expect(
-      await database.sql("select (ts at time zone 'UTC')::date::text as ts from store.bars_1d_data where volume >= 0"),
-    ).toEqual([{ ts: "2024-05-01" }]);
-    await rebuildAggregates(scope);
-    expect(await allWrongBuckets(database)).toEqual(NONE_WRONG);
-    await scope.close();
   });
 });

@@ -31,6 +31,7 @@ const OTHERS = [
   "0012-access.sql",
   "0013-administration.sql",
   "0014-insert-absent.sql",
+  "0015-drift.sql",
 ];
 
 let migrated: TestDatabase;

@@ -5,6 +5,7 @@ import { deleteTenant } from "../../src/database/delete-tenant.ts";
 import { openPool } from "../../src/database/pool.ts";
 import type { AdminScope } from "../../src/database/tenants.ts";
 import { deleteTenantJob } from "../../src/jobs/delete-tenant-job.ts";
+import { refreshAggregatesJob } from "../../src/jobs/refresh-aggregates-job.ts";
 import { manyBars } from "../support/bars.ts";
 import { attemptJob } from "../support/job-context.ts";
 import { createTestDatabase, type TestDatabase } from "../support/test-database.ts";
@@ -76,12 +77,18 @@ describe("deleting a tenant", () => {
     delete before[doomed];
     await fill(doomed);
     await database.sql("select mds.bind_login('mds_test_doomed_reader', $1)", [doomed]);
+    await attemptJob(database, refreshAggregatesJob, {});
+    const aggregated = async () => (await database.sql("select from store.bars_5m_data")).length;
+    const withBoth = await aggregated();
     const id = await idOf(doomed);
     const deleted = await deleteTenant(scope, doomed);
     expect(deleted).toEqual({ tenant_id: id, slug: doomed, rows: expect.any(Number) });
     expect(deleted.rows).toBeGreaterThan(12_000);
     expect(await contents()).toEqual(before);
     expect(await database.sql("select from store.role_tenants")).toEqual([]);
+    expect(await aggregated()).toBe(withBoth / 2);
+    expect((await attemptJob(database, refreshAggregatesJob, {})).error).toBeUndefined();
+    expect(await aggregated()).toBe(withBoth / 2);
     await expect(deleteTenant(scope, id)).rejects.toMatchObject({ code: "tenant_unknown" });
   });
 
@@ -104,25 +111,25 @@ describe("deleting a tenant", () => {
     await fill(doomed, 1);
     const id = await idOf(doomed);
     await database.sql("set role mds_owner");
-    await database.sql("create table store.bars_5m_data (series_id int4, ts timestamptz) partition by range (ts)");
-    await database.sql("create table store.bars_5m_data_all partition of store.bars_5m_data default");
+    await database.sql("create table store.bars_9m_data (series_id int4, ts timestamptz) partition by range (ts)");
+    await database.sql("create table store.bars_9m_data_all partition of store.bars_9m_data default");
     await database.sql("create table store.later (tenant_id uuid references store.tenants (id), what text)");
     await database.sql("reset role");
-    await database.sql("insert into store.bars_5m_data select series_id, now() from store.bars_series");
+    await database.sql("insert into store.bars_9m_data select series_id, now() from store.bars_series");
     await database.sql("insert into store.later select id from store.tenants");
     const [before] = await database.sql<{ count: string }>("select count(*) from store.later");
     await deleteTenant(scope, doomed);
     expect(
       await database.sql(
-        "select from store.bars_5m_data d left join store.bars_series s using (series_id) where s is null",
+        "select from store.bars_9m_data d left join store.bars_series s using (series_id) where s is null",
       ),
     ).toEqual([]);
-    expect((await database.sql("select from store.bars_5m_data")).length).toBeGreaterThan(0);
+    expect((await database.sql("select from store.bars_9m_data")).length).toBeGreaterThan(0);
     expect(await database.sql("select count(*) from store.later")).toEqual([
       { count: String(Number(before!.count) - 1) },
     ]);
     expect(await database.sql("select from store.later where tenant_id = $1", [id])).toEqual([]);
-    await database.sql("drop table store.bars_5m_data, store.later");
+    await database.sql("drop table store.bars_9m_data, store.later");
   });
 
   it("gives a tenant that is marked no rows and no writes, in open sessions too", async () => {

@@ -11,6 +11,9 @@ import { type AttemptOptions, attemptJob } from "../support/job-context.ts";
 import { scratchFolder } from "../support/mds-command.ts";
 import { createTestDatabase, type TestDatabase } from "../support/test-database.ts";
 
+/** Makes a FIFO, which Node cannot. */
+const MKFIFO = "/usr/bin/mkfifo";
+
 let database: TestDatabase;
 let scratch: Awaited<ReturnType<typeof scratchFolder>>;
 let inside: string;
@@ -239,7 +242,7 @@ describe("local files", () => {
       },
       /link that leads out/,
     ],
-    ["a FIFO", async (path: string) => void execFileSync("mkfifo", [path]), /no regular file/],
+    ["a FIFO", async (path: string) => void execFileSync(MKFIFO, [path]), /no regular file/],
     ["a folder", (path: string) => mkdir(path), /no regular file/],
     ["a link to a device", (path: string) => symlink("/dev/zero", path), /link that leads out/],
     ["a link to what the kernel shows", (path: string) => symlink("/proc/self/environ", path), /link that leads out/],

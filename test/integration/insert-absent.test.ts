@@ -4,6 +4,7 @@ import { writePastRows } from "../../src/client/insert-absent.ts";
 import { openStore, type Store } from "../../src/client/open-store.ts";
 import { decodeSpooledRow, encodeSpooledRow } from "../../src/coordinator/spool/row-codec.ts";
 import { DATASET_NAMES } from "../../src/datasets/registry.ts";
+import { refresh } from "../support/aggregates.ts";
 import { bar, collect, manyBars } from "../support/bars.ts";
 import { ROWS } from "../support/hostile-rows.ts";
 import { createTestDatabase, type TestDatabase } from "../support/test-database.ts";
@@ -76,6 +77,14 @@ describe("insertAbsent", () => {
     expect(await store.bars.insertAbsent([partial])).toMatchObject({ unchanged: 1, rejected: 0 });
     const changed = { ...partial, vwap: 100.5 };
     expect((await store.bars.insertAbsent([changed])).rejections).toMatchObject([{ code: "key_present" }]);
+  });
+
+  it("marks what it inserted, so that aggregates take it in", async () => {
+    await refresh(database);
+    expect(await store.bars.insertAbsent(manyBars(30, { symbol: "MARKS" }))).toMatchObject({ inserted: 30 });
+    await refresh(database);
+    const fives = await collect(store.bars.read({ symbol: "MARKS", timeframe: "5m" }));
+    expect(fives.reduce((sum, { volume }) => sum + volume, 0)).toBe(30 * 1_000 + (29 * 30) / 2);
   });
 
   it("never overwrites what another session stores in the same moment", async () => {

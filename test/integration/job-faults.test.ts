@@ -210,6 +210,20 @@ describe("schedules", () => {
     expect((await runner.list({ name: "due", state: "succeeded" }))[0]).toMatchObject({ result: { days: 7 } });
   }, 30_000);
 
+  it("take the place of those of the same schedule that wait behind", async () => {
+    const options = due(undefined, "piled");
+    const accepting = await startRunner(database, { ...options, work: false });
+    const asked = [];
+    for (let jobs = 0; jobs < 5; jobs++) asked.push(await accepting.enqueue("piled", {}));
+    const others = asked.slice(0, 4).map(({ id }) => id);
+    // What the schedule would have made while no runner was there for the first of them.
+    const scheduled = `update pgboss.job set data = data || '{"scheduled": true}' where id = any ($1)`;
+    await database.sql(scheduled, [others]);
+    await startRunner(database, options);
+    await becomes(accepting, asked[4]!.id, "succeeded");
+    expect((await accepting.list({ name: "piled" })).map(({ id }) => id)).toEqual([asked[4]!.id, asked[0]!.id]);
+  });
+
   it.each([
     [due("every day"), /"every day" of the job due is no cron expression of five fields/],
     [due("0 0 3 * * *"), /no cron expression of five fields/],

@@ -82,6 +82,18 @@ describe("what is asked for", () => {
     expect(await runner.list({ name: "picky" })).toEqual([]);
   });
 
+  it("is refused by the job itself where the schema is not enough", async () => {
+    const careful = defineJob({
+      ...jobOf("careful", async () => null),
+      accept: ({ count }) => {
+        if (count > 9) throw new StoreError("usage", "No more than 9.");
+      },
+    });
+    const runner = await startRunner(database, { definitions: [careful], work: false });
+    await expect(runner.enqueue("careful", { count: 10 })).rejects.toMatchObject({ message: "No more than 9." });
+    expect(await runner.enqueue("careful", { count: 9 })).toMatchObject({ state: "queued" });
+  });
+
   it("names the known jobs where there is none of that name", async () => {
     const runner = await startRunner(database, {
       definitions: [jobOf("one", async () => null), jobOf("another", async () => null)],

@@ -8,7 +8,7 @@
  * - exactly one probe: no write while the circuit is open, one at a time while it is half-open;
  * - every accepted row ends in the sink, in the dead letters, dropped (drop_oldest), or, after a stop, in the spool;
  *   in more than one of them only where a commit's answer was lost;
- * - drop counts are exact for each reason, refused rows included;
+ * - drop counts are exact for each reason, refused rows included, and none is dropped that had room;
  * - feedback: each event's level fits its queue size, and no two in a row are of the same level.
  */
 import type { DeadLetter } from "../../src/coordinator/dead-letters/dead-letter.ts";
@@ -182,8 +182,14 @@ class Simulation {
     const controller = new AbortController();
     if (signal !== undefined) this.#clock.after(signal, () => controller.abort(new StoreError("aborted", "Stop.")));
     const generation = this.#generation;
+    const dropped = this.#dropped.get("oldest") ?? 0;
     this.#pending++;
-    this.#coordinator.submitMany("bars", rows, { tenantId, signal: controller.signal }).then(
+    const submitted = this.#coordinator.submitMany("bars", rows, { tenantId, signal: controller.signal });
+    const { queueSize, capacity } = this.#coordinator.health();
+    if ((this.#dropped.get("oldest") ?? 0) > dropped && queueSize < capacity) {
+      this.#violations.push(`rows were dropped although ${capacity - queueSize} had room`);
+    }
+    submitted.then(
       () => {
         if (generation !== this.#generation) return;
         this.#pending--;

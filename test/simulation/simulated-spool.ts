@@ -82,8 +82,11 @@ export class SimulatedSpool implements SpoolLog {
 
   async *read(from = 0): AsyncGenerator<SpoolRecord[]> {
     let at = from;
+    // What becomes durable while it is read may come or not.
+    const end = this.#random.chance(0.5) ? this.nextSequence : Number.POSITIVE_INFINITY;
     for (;;) {
-      const batch = [...this.#records.values()].filter(({ sequence }) => sequence >= at).slice(0, BATCH);
+      const rest = [...this.#records.values()].filter(({ sequence }) => sequence >= at && sequence < end);
+      const batch = rest.slice(0, BATCH);
       if (batch.length === 0) return;
       at = batch.at(-1)!.sequence + 1;
       if (this.#random.chance(0.3)) await pause(this.#clock, this.#random.whole(1, 10));

@@ -2,9 +2,11 @@
 import { type AggregateRefresh, refreshAggregates } from "../../src/database/aggregates.ts";
 import { openPool } from "../../src/database/pool.ts";
 import type { AdminScope } from "../../src/database/tenants.ts";
+import type { BarInput } from "../../src/datasets/bars.ts";
+import { bar } from "./bars.ts";
 import type { TestDatabase } from "./test-database.ts";
 
-export const AGGREGATES = { "5m": "5 minutes", "15m": "15 minutes", "1h": "1 hour", "1d": "1 day" } as const;
+const AGGREGATES = { "5m": "5 minutes", "15m": "15 minutes", "1h": "1 hour", "1d": "1 day" } as const;
 export type AggregateName = keyof typeof AGGREGATES;
 
 /** What a job has for the administration's functions; close the pool when done. */
@@ -62,3 +64,30 @@ export async function allWrongBuckets(database: Pick<TestDatabase, "sql">): Prom
 }
 
 export const NONE_WRONG: Readonly<Record<string, object[]>> = { "5m": [], "15m": [], "1h": [], "1d": [] };
+
+/** A bar at a time, possible whatever its price is. */
+export function barAt(ts: string, fields: Partial<BarInput> = {}): BarInput {
+  const price = Number(fields.open_price ?? 10);
+  const prices = { open_price: price, high_price: price + 5, low_price: price - 5, close_price: price + 1 };
+  return bar(0, { ts, ...prices, ...fields });
+}
+
+/** The values of the bucket that starts then; undefined where there is none. */
+export async function bucket(
+  { sql }: Pick<TestDatabase, "sql">,
+  timeframe: AggregateName,
+  ts: string,
+): Promise<object | undefined> {
+  const [row] = await sql(
+    `select open_price, high_price, low_price, close_price, volume, trade_count::int4, vwap
+     from store.bars_${timeframe}_data where ts = $1`,
+    [ts],
+  );
+  return row;
+}
+
+/** Takes away all bars, their aggregates and the marks. */
+export async function emptyBars({ sql }: Pick<TestDatabase, "sql">): Promise<void> {
+  const tables = ["bars_data", "bars_5m_data", "bars_15m_data", "bars_1h_data", "bars_1d_data", "bars_dirty"];
+  await sql(`truncate ${tables.map((name) => `store.${name}`).join(", ")}`);
+}

@@ -19,7 +19,7 @@ const job = (name: string, mode: JobDefinition["mode"], schema: z.ZodType): JobD
 const DEFINITIONS: readonly JobDefinition[] = [
   job("migrate", "maintenance", inputs.migrateInput),
   job("retention", "maintenance", inputs.retentionInput),
-  job("compression", "maintenance", inputs.compressionInput),
+  job("compression", "maintenance", inputs.retentionInput),
   job("refresh-aggregates", "maintenance", inputs.refreshAggregatesInput),
   job("delete-tenant", "maintenance", inputs.deleteTenantInput),
   job("ingest-files", "backfill", inputs.ingestFilesInput),

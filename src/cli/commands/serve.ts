@@ -11,6 +11,7 @@ import { backfillAccess } from "../../jobs/backfill/backfill-access.ts";
 import { builtInJobs } from "../../jobs/built-in-jobs.ts";
 import { JobRunner, type JobUrls } from "../../jobs/runner.ts";
 import { SERVICE_GROUP } from "../../jobs/session-name.ts";
+import { createIngest } from "../../service/create-ingest.ts";
 import { runService } from "../../service/server.ts";
 import { createLogger, type Logger } from "../../telemetry/logger.ts";
 import { StoreMetrics } from "../../telemetry/metrics.ts";
@@ -60,9 +61,11 @@ async function serveGiven(output: Output, config: LoadedConfig, log: Logger, url
   const metrics = new StoreMetrics();
   return runService({
     config: config.values,
+    platform: config.values,
     adminToken: config.values.adminToken,
     database,
     jobs: serviceJobs(config, log, metrics, async () => ({ url, adminUrl: adminUrl ?? url })),
+    ingest: createIngest({ config: config.values, url: async () => url, log, metrics }),
     log,
     metrics,
     onReady: (listening) => {
@@ -96,9 +99,16 @@ async function serveEmbedded(output: Output, config: LoadedConfig, log: Logger):
   try {
     const exitCode = await runService({
       config: config.values,
+      platform: config.values,
       adminToken: adminToken ?? kept?.token,
       database,
       jobs: serviceJobs(config, log, metrics, () => database.urls()),
+      ingest: createIngest({
+        config: config.values,
+        url: async () => (await database.urls()).url,
+        log,
+        metrics,
+      }),
       log,
       metrics,
       onReady: (listening) => {
@@ -122,15 +132,8 @@ function serviceJobs(
   metrics: StoreMetrics,
   urls: () => Promise<JobUrls>,
 ): JobRunner {
-  const work = config.values.jobsEnabled;
-  return new JobRunner({
-    urls,
-    definitions: builtInJobs(backfillAccess(config)),
-    group: SERVICE_GROUP,
-    work,
-    log,
-    metrics,
-  });
+  const definitions = builtInJobs(backfillAccess(config), (applied) => metrics.countMigrations(applied));
+  return new JobRunner({ urls, definitions, group: SERVICE_GROUP, work: config.values.jobsEnabled, log, metrics });
 }
 
 function databaseName(url: string): string {

@@ -45,6 +45,8 @@ export class DeadLetterWriter implements DeadLetters {
   #queue: Waiting[] = [];
   #writing: Promise<void> | undefined;
   #file: OpenFile | undefined;
+  /** When the newest file was begun: milliseconds since the epoch. */
+  #begunAt = 0;
   #isClosed = false;
 
   /** Touches nothing: the folder is used when there is a letter. */
@@ -131,7 +133,9 @@ export class DeadLetterWriter implements DeadLetters {
   async #newFile(): Promise<OpenFile> {
     await mkdir(this.#folder, { recursive: true, mode: 0o700 });
     const unique = `${process.pid}-${randomBytes(4).toString("hex")}`;
-    const path = join(this.#folder, letterFileName(new Date(), unique));
+    // Files are read in the order of their names, whatever the clock does.
+    this.#begunAt = Math.max(Date.now(), this.#begunAt + 1);
+    const path = join(this.#folder, letterFileName(new Date(this.#begunAt), unique));
     const handle = await open(path, "ax", 0o600);
     try {
       const { ino } = await handle.stat({ bigint: true });

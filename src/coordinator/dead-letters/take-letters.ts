@@ -33,7 +33,7 @@ export interface ReplayRefusal {
  * Writes rows of one tenant and dataset, in their order; for each the reason why it is not stored, or undefined. Resolves
  * when they are committed.
  */
-export type ReplayRows = (
+type ReplayRows = (
   tenantId: string,
   dataset: DatasetName,
   rows: readonly unknown[],

@@ -1,10 +1,8 @@
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import type { DiskSpool } from "./disk-spool.ts";
-import { openSpool, type SpoolOptions } from "./open-spool.ts";
-import type { SpoolLog } from "./spool-log-port.ts";
+import { MIB, record, SpoolFolder, texts } from "../../../test/support/spool-folder.ts";
+import type { SpoolOptions } from "./open-spool.ts";
 
 /** Faults of the disk that the next calls meet, and how often it was synced. */
 const disk = vi.hoisted(() => ({
@@ -43,45 +41,18 @@ vi.mock("node:fs/promises", async (original) => {
   return { ...real, open };
 });
 
-const MIB = 1_048_576;
-let folder: string;
-let lines: { level: string; message: string }[];
-const open: DiskSpool[] = [];
-
-const log = Object.fromEntries(
-  ["info", "warn", "error"].map((level) => [level, (_: object, message: string) => lines.push({ level, message })]),
-) as unknown as SpoolOptions["log"];
-
-async function opened(options: Partial<SpoolOptions> = {}): Promise<DiskSpool> {
-  const spool = await openSpool({ folder, maxBytes: 16 * MIB, log, ...options });
-  open.push(spool);
-  return spool;
-}
-
-const record = (text: string): Uint8Array => Buffer.from(text);
-
-async function texts(spool: SpoolLog, from?: number): Promise<string[]> {
-  const all: string[] = [];
-  for await (const batch of spool.read(from)) {
-    for (const one of batch) all.push(`${one.sequence}:${Buffer.from(one.record).toString()}`);
-  }
-  return all;
-}
-
-const segments = async (): Promise<string[]> => (await readdir(folder)).filter((name) => name.endsWith(".log")).sort();
-const segmentPaths = async (): Promise<string[]> =>
-  (await segments()).filter((name) => name.startsWith("segment-")).map((name) => join(folder, name));
+let folder: SpoolFolder;
+const opened = (options?: Partial<SpoolOptions>) => folder.open(options);
+const segmentPaths = () => folder.segments();
 
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), "mds-spool-"));
-  lines = [];
+  folder = await SpoolFolder.make();
   Object.assign(disk, { syncs: 0, syncFault: undefined, roomBytes: Number.POSITIVE_INFINITY, beforeSync: undefined });
 });
 
 afterEach(async () => {
   disk.roomBytes = Number.POSITIVE_INFINITY;
-  for (const spool of open.splice(0)) await spool.close();
-  await rm(folder, { recursive: true });
+  await folder.remove();
 });
 
 describe("appending", () => {
@@ -159,6 +130,16 @@ describe("acknowledging", () => {
     expect((await opened()).nextSequence).toBe(21);
   });
 
+  it("does nothing after close: the folder may be another's", async () => {
+    const spool = await opened();
+    await spool.append([record("a")]);
+    await spool.close();
+    const again = await opened();
+    spool.acknowledge([1]);
+    await again.append([record("b")]);
+    expect(await texts(again)).toEqual(["1:a", "2:b"]);
+  });
+
   it("gives back after a restart what was not acknowledged, and nothing else", async () => {
     const spool = await opened({ segmentBytes: 200 });
     for (let at = 1; at <= 9; at++) await spool.append([record(`row ${at}`.padEnd(50))], at * 60_000);
@@ -186,6 +167,32 @@ describe("acknowledging", () => {
       }
     }
     expect(seen).toEqual(Array.from({ length: total / 2 + 1 + total / 2 }, (_, at) => at + 1));
+  });
+});
+
+describe("reading", () => {
+  it("goes on to what is accepted meanwhile, in bounded batches, each record once", async () => {
+    const spool = await opened({ segmentBytes: 4 * MIB });
+    const append = () => spool.append(Array.from({ length: 1_000 }, () => Buffer.alloc(1_000)));
+    for (let round = 0; round < 3; round++) await append();
+    const seen: number[] = [];
+    for await (const batch of spool.read()) {
+      expect(batch.length).toBeLessThan(1_100); // a mebibyte
+      seen.push(...batch.map(({ sequence }) => sequence));
+      if (spool.nextSequence < 9_000) await append();
+    }
+    expect(seen).toEqual(Array.from({ length: spool.nextSequence - 1 }, (_, at) => at + 1));
+    expect(spool.nextSequence).toBeGreaterThan(8_000);
+  });
+
+  it("begins near any record", async () => {
+    const spool = await opened({ segmentBytes: 4 * MIB });
+    for (let at = 0; at < 20; at++) await spool.append([Buffer.alloc(100_000), Buffer.alloc(100_000)], at);
+    for (const from of [1, 2, 17, 39, 40, 41]) {
+      const seen: number[] = [];
+      for await (const batch of spool.read(from)) seen.push(...batch.map(({ sequence }) => sequence));
+      expect(seen).toEqual(Array.from({ length: 41 - from }, (_, at) => from + at));
+    }
   });
 });
 
@@ -255,7 +262,7 @@ describe("faults of the disk", () => {
     expect(spool.fault).toBeUndefined();
     await spool.close();
     expect(await texts(await opened())).toEqual(["1:kept", "2:later"]);
-    expect(lines.filter(({ level }) => level === "error")).toHaveLength(1);
+    expect(folder.errors).toHaveLength(1);
   });
 
   it("a full disk where a segment begins leaves nothing behind", async () => {
@@ -280,8 +287,8 @@ describe("faults of the disk", () => {
   });
 
   it("a folder that cannot be used says so", async () => {
-    await writeFile(join(folder, "file"), "");
-    await expect(opened({ folder: join(folder, "file", "spool") })).rejects.toMatchObject({
+    await writeFile(join(folder.path, "file"), "");
+    await expect(opened({ folder: join(folder.path, "file", "spool") })).rejects.toMatchObject({
       code: "spool_unavailable",
     });
   });
@@ -293,105 +300,7 @@ describe("one owner", () => {
     await expect(opened()).rejects.toMatchObject({ code: "spool_in_use", details: { pid: process.pid } });
     await spool.append([record("a")]);
     await spool.close();
-    await writeFile(join(folder, "owner-9.json"), JSON.stringify({ pid: 2 ** 30, started: "boot:1" }));
+    await writeFile(join(folder.path, "owner-9.json"), JSON.stringify({ pid: 2 ** 30, started: "boot:1" }));
     expect(await texts(await opened())).toEqual(["1:a"]);
-  });
-});
-
-describe("damage", () => {
-  /** A closed spool with one segment of three records. */
-  async function threeRecords(): Promise<{ path: string; bytes: Buffer }> {
-    const spool = await opened();
-    await spool.append([record("one"), record("two"), record("three")], 1_000);
-    await spool.close();
-    const [path] = await segmentPaths();
-    return { path: path!, bytes: await readFile(path!) };
-  }
-
-  it("cuts a torn tail, wherever it is torn", async () => {
-    const { path, bytes } = await threeRecords();
-    const whole = bytes.length - 20 - "three".length;
-    for (let size = whole; size < bytes.length; size++) {
-      await rm(join(folder, "acknowledged.log"), { force: true }); // it would know that there were three
-      await writeFile(path, bytes.subarray(0, size));
-      const spool = await opened();
-      expect(await texts(spool)).toEqual(["1:one", "2:two"]);
-      expect(spool.damaged).toBe(0);
-      expect((await stat(path)).size).toBe(whole);
-      expect(await spool.append([record("next")])).toEqual({ first: 3 });
-      await spool.close();
-      expect(lines.some(({ level }) => level === "error")).toBe(false);
-      for (const other of await segmentPaths()) await rm(other);
-    }
-  });
-
-  it("finds every flipped bit, loses that record only, and says so", async () => {
-    const { path, bytes } = await threeRecords();
-    const begin = 24 + 20 + 3; // the second record
-    for (let at = begin; at < begin + 23; at++) {
-      for (let bit = 0; bit < 8; bit++) {
-        for (const other of await segmentPaths()) await rm(other);
-        await rm(join(folder, "acknowledged.log"), { force: true });
-        await rm(`${path}.damaged`, { force: true });
-        const flipped = Buffer.from(bytes);
-        flipped[at]! ^= 1 << bit;
-        await writeFile(path, flipped);
-        lines = [];
-        const spool = await opened();
-        expect(await texts(spool)).toEqual(["1:one", "3:three"]);
-        expect(spool.damaged).toBe(1);
-        expect(lines.filter(({ level }) => level === "error")).toHaveLength(1);
-        expect(await readFile(`${path}.damaged`)).toEqual(flipped);
-        await spool.close();
-      }
-    }
-  }, 60_000);
-
-  it("notices accepted records that are gone from the end of the newest segment", async () => {
-    const { path, bytes } = await threeRecords();
-    await writeFile(path, bytes.subarray(0, bytes.length - 1));
-    const spool = await opened();
-    expect(await texts(spool)).toEqual(["1:one", "2:two"]);
-    expect(spool.damaged).toBe(1);
-    expect(await spool.append([record("next")])).toEqual({ first: 4 });
-  });
-
-  it("notices a segment that is gone from the middle", async () => {
-    const spool = await opened({ segmentBytes: 100 });
-    for (let at = 1; at <= 6; at++) await spool.append([Buffer.alloc(60, 64 + at)]);
-    await spool.close();
-    const paths = await segmentPaths();
-    expect(paths.length).toBe(6);
-    await rm(paths[2]!);
-    const again = await opened();
-    expect((await texts(again)).map((text) => text.slice(0, 3))).toEqual(["1:A", "2:B", "4:D", "5:E", "6:F"]);
-    expect(again.damaged).toBe(1);
-  });
-
-  it("forgets a segment that was just being made", async () => {
-    await writeFile(join(folder, "segment-0000000000000001.log"), "mdss");
-    const spool = await opened();
-    expect(await texts(spool)).toEqual([]);
-    expect(await spool.append([record("a")])).toEqual({ first: 1 });
-  });
-
-  it("writes again what a torn file of acknowledgements does not tell", async () => {
-    const spool = await opened();
-    await spool.append([record("a"), record("b"), record("c")]);
-    const file = join(folder, "acknowledged.log");
-    const before = (await stat(file)).size;
-    spool.acknowledge([1]);
-    await vi.waitFor(async () => expect((await stat(file)).size).toBeGreaterThan(before));
-    const afterFirst = (await stat(file)).size;
-    spool.acknowledge([2]);
-    await vi.waitFor(async () => expect((await stat(file)).size).toBeGreaterThan(afterFirst));
-    const bytes = await readFile(file);
-    await spool.close();
-    for (let size = afterFirst; size < bytes.length; size++) {
-      await writeFile(file, bytes.subarray(0, size));
-      const again = await opened();
-      expect(await texts(again)).toEqual(["2:b", "3:c"]);
-      await again.close();
-    }
   });
 });

@@ -48,6 +48,8 @@ export class DiskSpool implements SpoolLog {
   #endsEarly = false;
   readonly #waitingForRoom = new Set<() => void>();
   #closing: Promise<void> | undefined;
+  /** The folder may be another process's by now. */
+  #isLeft = false;
   #fault: unknown;
   #damaged = 0;
   #groups = 0;
@@ -140,6 +142,7 @@ export class DiskSpool implements SpoolLog {
   }
 
   acknowledge(sequences: ArrayLike<number>): void {
+    if (this.#isLeft) return;
     let segment: Segment | undefined;
     for (let at = 0; at < sequences.length; at++) {
       const sequence = sequences[at]!;
@@ -164,6 +167,7 @@ export class DiskSpool implements SpoolLog {
     await this.#writing;
     await this.#writer?.close();
     this.#writer = undefined;
+    this.#isLeft = true;
     await this.#acknowledgements.close();
     this.#tidy();
     await this.#removing;
@@ -348,7 +352,7 @@ export class DiskSpool implements SpoolLog {
     this.#damaged += lost.length;
     this.#options.log.error(
       { segment: segment.path, records: lost.length, first: lost[0], kept: isKept ? kept : undefined },
-      `${lost.length} accepted rows in the spool are damaged and cannot be read; see docs/runbooks/dead-letters.md.`,
+      `${lost.length} accepted rows in the spool are damaged and cannot be read; see docs/spool.md.`,
     );
     this.acknowledge(lost);
   }

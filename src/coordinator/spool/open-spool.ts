@@ -11,7 +11,7 @@ const SEGMENT_BYTES = 67_108_864;
 /** Room comes back segment by segment, so a small spool needs small ones. */
 const MIN_SEGMENTS = 8;
 /** Below it not even one row of every kind would fit. */
-export const MIN_SPOOL_BYTES = 1_048_576;
+const MIN_SPOOL_BYTES = 1_048_576;
 
 export interface SpoolOptions {
   /** Its own folder; made when it is not there. */

@@ -23,7 +23,7 @@ export interface Appended {
 /** An append-only log of bounded size, owned by one process. */
 export interface SpoolLog {
   /**
-   * Accepts records: all of them or, when it rejects, none. Resolves when they are on disk (fsynced; calls at the same
+   * Accepts records: all of them or, when it rejects, none (a crash in between may leave some). Resolves when they are on disk (fsynced; calls at the same
    * time share one fsync). Calls are numbered in the order in which they are made.
    *
    * @param acceptedAt - Milliseconds since the epoch; unless given, now.
@@ -50,7 +50,8 @@ export interface SpoolLog {
 
   /**
    * Says that records are in the database or in the dead letters. Never fails and never waits: it reaches the disk soon
-   * after (see docs/decisions/spool.md for what a crash in between means). Unknown and repeated numbers do nothing.
+   * after (see docs/decisions/spool.md for what a crash in between means). Unknown and repeated numbers do nothing, and
+   * neither does a call after `close`: those records come again.
    *
    * Of two records of one key acknowledge the older one first, or both in one call: a crash keeps a beginning of
    * the acknowledgements, and replaying only the older one would undo the newer.

@@ -7,12 +7,23 @@ import {
   differs,
   incoming,
   keyColumns,
+  marked,
+  ownSeries,
   PLAN_SETTINGS,
   requiredValues,
   scaleSql,
   storedJoin,
   upsertParameters,
 } from "./sql-upsert.ts";
+
+const MARK_VARIABLES = `
+  nearby int8;
+  marked int4[]; -- Those of the batch's series of which there are aggregates.`;
+/** The batch as a whole: what was not inserted is worked out again in vain. */
+const MARKS = `
+    if inserted > 0 and marked is not null then
+      perform store.mark_bars(marked, first_time, last_time, series_ids, times);
+    end if;`;
 
 /** `create function mds.insert_<dataset>`, with its grants. */
 export function insertFunctionSql(dataset: DatasetShape): string {
@@ -34,11 +45,9 @@ declare
   ids int4[] := array(select distinct i from unnest(series_ids) i);
   first_time timestamptz;
   last_time timestamptz;
-  by_key constant boolean := true;
+  by_key constant boolean := true;${marked(dataset, MARK_VARIABLES)}
 begin
-  if cardinality(ids) > (
-    select count(*) from store.${name}_series s where s.series_id = any (ids) and s.tenant_id = tenant
-  ) then
+  ${ownSeries(dataset)} then
     raise exception 'A series of this batch does not exist.' using errcode = 'MD001';
   end if;
   select min(t), max(t) into first_time, last_time from unnest(times) t;
@@ -50,7 +59,7 @@ ${scaleSql(dataset)}  inserted := 0;
     from ${incoming(dataset)} n
     order by ${keys.map((key) => `n.${key}`).join(", ")}
     on conflict do nothing;
-    get diagnostics inserted = row_count;
+    get diagnostics inserted = row_count;${marked(dataset, MARKS)}
   end if;
   select array_agg(n.position), array_agg(case when d.series_id is null then 'field_missing' else 'key_present' end)
   into rejected, reasons

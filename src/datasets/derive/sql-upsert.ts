@@ -122,7 +122,7 @@ const absentKeeps = ({ name }: ValueColumn, source: "n" | "excluded"): string =>
   `case when ${name}_values is null then d.${name} else ${source}.${name} end`;
 
 /** SQL that only datasets with aggregates need. */
-const marked = ({ aggregated }: DatasetShape, sql: string): string => (aggregated === undefined ? "" : sql);
+export const marked = ({ aggregated }: DatasetShape, sql: string): string => (aggregated === undefined ? "" : sql);
 
 const MARK_VARIABLES = `
   marked int4[]; -- Those of the batch's series of which there are aggregates.
@@ -149,7 +149,8 @@ function markWritten({ time }: DatasetShape): string {
     into written_ids, written_times, first_time, last_time from written w`;
 }
 
-function ownSeries({ name, aggregated }: DatasetShape): string {
+/** The beginning of an `if` that is true where a series of the batch is not the tenant's. */
+export function ownSeries({ name, aggregated }: DatasetShape): string {
   const own = `from store.${name}_series s where s.series_id = any (ids) and s.tenant_id = tenant`;
   if (aggregated === undefined)
     return `if cardinality(ids) > (

@@ -6,12 +6,12 @@ import { formatTime } from "../../datasets/values/time.ts";
 import type { BarRun } from "./trading-calendar.ts";
 
 /** Gaps and covered ranges that a series' report lists. */
-export const MAX_LISTED_RANGES = 1_000;
+const MAX_LISTED_RANGES = 1_000;
 /** Unexpected bars that it lists. */
 const MAX_LISTED_TIMES = 100;
 
 /** Some bars in a row: from the start of the first to the end of the last. */
-export interface BarRange {
+interface BarRange {
   /** ISO 8601. */
   readonly start: string;
   /** ISO 8601; exclusive. */

@@ -40,7 +40,7 @@ const FAULTS_OF_ONE_FILE: ReadonlySet<ErrorCode> = new Set([
 export function ingestFilesJob(access: BackfillAccess): JobDefinition<typeof ingestFilesInput> {
   return defineJob({
     name: "ingest-files",
-    description: "Bring CSV and NDJSON files, or URLs of them, into a dataset.",
+    description: "Brings CSV and NDJSON files, or URLs of them, into a dataset.",
     schema: ingestFilesInput,
     mode: "backfill",
     tenantOf: ({ tenant }) => tenant,

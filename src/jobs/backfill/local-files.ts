@@ -4,7 +4,7 @@
  * Only regular files are opened, so that nothing waits for a FIFO or reads a device.
  */
 import { constants, type Dirent, realpathSync, statSync } from "node:fs";
-import { type FileHandle, glob, lstat, open, realpath, stat } from "node:fs/promises";
+import { type FileHandle, glob, lstat, open, readlink, realpath, stat } from "node:fs/promises";
 import path from "node:path";
 import type { Readable } from "node:stream";
 import { escapeUnsafe } from "../../datasets/values/show-value.ts";
@@ -37,14 +37,14 @@ export async function openLocalFile(name: string, dirs: readonly string[]): Prom
   const shown = escapeUnsafe(name);
   let handle: FileHandle | undefined;
   try {
-    const real = await realpath(name);
-    refuseOutside(real, await realFolders(dirs), shown);
+    const [real, folders] = [await realpath(name), await realFolders(dirs)];
+    refuseOutside(real, folders, shown);
     // Before it is opened: opening alone may set a device or a FIFO's writer going.
     if (!(await lstat(real)).isFile()) throw refused(`${shown} may not be read: it is no regular file.`);
     handle = await open(real, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     const facts = await handle.stat({ bigint: true });
     if (!facts.isFile()) throw refused(`${shown} may not be read: it is no regular file.`);
-    await refuseExchanged(real, facts, shown);
+    refuseOutside(await openedPath(handle, real, facts, shown), folders, shown);
     const version = `${facts.dev}:${facts.ino}:${facts.size}:${facts.mtimeNs}`;
     return { name: shown, version, stream: handle.createReadStream({ highWaterMark: CHUNK_BYTES }) };
   } catch (error) {
@@ -101,15 +101,20 @@ function refuseOutside(real: string, folders: readonly string[], shown: string):
   if (!isInside || PSEUDO_FOLDERS.some((folder) => isBelow(real, folder))) throw outside(shown);
 }
 
-/** A folder on the way may have been exchanged for a link between the look and the opening. */
-async function refuseExchanged(
+/**
+ * Where the file lies that was really opened: a folder on the way may have been exchanged for a link meanwhile. Linux
+ * tells; elsewhere it is looked at once more, which somebody who may write to the folders can still outrun.
+ */
+async function openedPath(
+  handle: FileHandle,
   real: string,
   opened: { readonly dev: bigint; readonly ino: bigint },
   shown: string,
-): Promise<void> {
-  const again = await realpath(real);
+): Promise<string> {
+  const told = await readlink(`/proc/self/fd/${handle.fd}`).catch(() => undefined);
+  if (told !== undefined) return told;
   const facts = await stat(real, { bigint: true });
-  if (again === real && facts.dev === opened.dev && facts.ino === opened.ino) return;
+  if (facts.dev === opened.dev && facts.ino === opened.ino) return realpath(real);
   throw refused(`${shown} may not be read: it was exchanged for another file while it was opened.`);
 }
 

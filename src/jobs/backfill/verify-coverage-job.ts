@@ -27,7 +27,7 @@ const SERIES_PER_READING = 50;
 export function verifyCoverageJob(access: Pick<BackfillAccess, "dirs">): JobDefinition<typeof verifyCoverageInput> {
   return defineJob({
     name: "verify-coverage",
-    description: "Compare the bars of series with a calendar, and report gaps.",
+    description: "Compares the bars of series with a calendar, and reports gaps.",
     schema: verifyCoverageInput,
     mode: "backfill",
     tenantOf: ({ tenant }) => tenant,

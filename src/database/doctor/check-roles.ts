@@ -1,0 +1,87 @@
+/** The roles of the cluster, who is a member of them, and whether the service works with more power than it needs. */
+import { openConnection } from "../pool.ts";
+import { ensureRoles, ROLES } from "../roles.ts";
+import { type Check, type Examination, type Finding, named } from "./finding.ts";
+
+const CONNECT_TIMEOUT_MS = 5_000;
+
+interface LoginFacts {
+  readonly login: string;
+  readonly superuser: boolean;
+  readonly lacking: readonly string[];
+}
+
+export const checkRoles: Check = async (examination) => {
+  const { ask } = examination;
+  const there = await ask<{ rolname: string; power: boolean }>(
+    `select rolname, rolcanlogin or rolsuper or rolcreaterole or rolcreatedb or rolreplication or rolbypassrls as power
+     from pg_roles where rolname = any ($1)`,
+    [ROLES],
+  );
+  const missing = ROLES.filter((role) => !there.some(({ rolname }) => rolname === role));
+  const service = await loginFacts(examination.service, ["mds_app", "mds_admin"]);
+  const admin = await loginFacts(examination.admin, ["mds_owner"]);
+  const findings: Finding[] = [];
+  const fix = (): Promise<string> => restore(examination.adminUrl, service.login);
+  if (missing.length > 0) {
+    findings.push({
+      code: "role_missing",
+      severity: "error",
+      message: `The server lacks these roles: ${missing.join(", ")}.`,
+      remedy: "Run `mds migrate` as a login that may make roles.",
+      fix,
+    });
+  }
+  for (const { login, lacking } of [service, admin]) {
+    if (lacking.length === 0 || missing.length > 0) continue;
+    findings.push({
+      code: "membership_missing",
+      severity: "error",
+      message: `The login "${login}" is no member of ${named(lacking)}.`,
+      remedy: `Grant it: ${lacking.map((role) => `grant ${role} to "${login}"`).join("; ")}.`,
+      ...(login === service.login && { fix }),
+    });
+  }
+  const powerful = there.filter(({ power }) => power).map(({ rolname }) => rolname);
+  if (powerful.length > 0) {
+    findings.push({
+      code: "role_too_powerful",
+      severity: "warning",
+      message: `These roles may log in or have powers over the server, which they never need: ${named(powerful)}.`,
+      remedy: "Take them away: alter role … nologin nosuperuser nocreaterole nocreatedb noreplication nobypassrls.",
+    });
+  }
+  if (service.superuser) {
+    findings.push({
+      code: "superuser_login",
+      severity: "warning",
+      message: `The service's login "${service.login}" is a superuser: SQL that somebody makes it run can do anything.`,
+      remedy: "Set DATABASE_URL to an ordinary login, and the superuser only as ADMIN_DATABASE_URL.",
+    });
+  }
+  return findings;
+};
+
+/** A role that does not exist counts as lacking. */
+async function loginFacts(client: Examination["admin"], wanted: readonly string[]): Promise<LoginFacts> {
+  const { rows } = await client.query<LoginFacts>(
+    `select l.rolname as login, l.rolsuper as superuser, array(
+       select w from unnest($1::text[]) w
+       where not exists (select from pg_roles r where r.rolname = w and pg_has_role(l.oid, r.oid, 'member'))
+       order by w
+     ) as lacking
+     from pg_roles l where l.rolname = session_user`,
+    [wanted],
+  );
+  return rows[0]!;
+}
+
+async function restore(adminUrl: string, serviceLogin: string): Promise<string> {
+  const client = await openConnection(adminUrl, "mds doctor", CONNECT_TIMEOUT_MS);
+  try {
+    await ensureRoles(client, serviceLogin);
+    return `Made the roles that were missing, and "${serviceLogin}" a member of mds_app and mds_admin.`;
+  } finally {
+    await client.end();
+  }
+}
