@@ -233,8 +233,16 @@ function openFilesIn(folders: readonly string[]): number {
 async function main(oraclePath: string, trash: string, folders: readonly string[]): Promise<void> {
   const points = await CrashPoints.install(folders, trash);
   const producer = new Producer(new OracleWriter(oraclePath), points, folders);
+  let isEnding = false;
   process.on("SIGTERM", () => {
-    void producer.stop({ timeoutMs: SIGTERM_DRAIN_MS }).then(() => process.disconnect());
+    isEnding = true;
+    void producer.stop({ timeoutMs: SIGTERM_DRAIN_MS }).then(() => {
+      if (process.connected) process.disconnect();
+    });
+  });
+  // Nobody is left to work for.
+  process.on("disconnect", () => {
+    if (!isEnding) process.exit(1);
   });
   process.on("message", ({ id, order }: Sent) => {
     void producer.obey(order).then((answer) => {
