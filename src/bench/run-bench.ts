@@ -17,6 +17,7 @@ import { datasets } from "./scenarios/datasets.ts";
 import { dump } from "./scenarios/dump.ts";
 import { health } from "./scenarios/health.ts";
 import { ingest } from "./scenarios/ingest.ts";
+import { jobs } from "./scenarios/jobs.ts";
 import { latest } from "./scenarios/latest.ts";
 import { pulse } from "./scenarios/pulse.ts";
 import { replay } from "./scenarios/replay.ts";
@@ -78,6 +79,7 @@ const SCENARIOS: readonly Scenario[] = [
   coordinator,
   pulse,
   health,
+  jobs,
   start,
 ];
 export const SCENARIO_NAMES: readonly string[] = SCENARIOS.map(({ name }) => name);
