@@ -20,6 +20,7 @@ import { ingest } from "./scenarios/ingest.ts";
 import { jobs } from "./scenarios/jobs.ts";
 import { latest } from "./scenarios/latest.ts";
 import { pulse } from "./scenarios/pulse.ts";
+import { recovery } from "./scenarios/recovery.ts";
 import { replay } from "./scenarios/replay.ts";
 import { retention } from "./scenarios/retention.ts";
 import { spool } from "./scenarios/spool.ts";
@@ -78,6 +79,7 @@ const SCENARIOS: readonly Scenario[] = [
   spool,
   coordinator,
   pulse,
+  recovery,
   health,
   jobs,
   start,

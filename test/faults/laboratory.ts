@@ -3,7 +3,7 @@
  * a temporary folder and gone after `close`.
  */
 import { execFile } from "node:child_process";
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -366,7 +366,8 @@ export class Laboratory {
     }
     this.readOracle();
     violations.push(...this.#unexpectedFailures());
-    violations.push(...this.ledger.check(this.tenants, await this.#readStored(isFull), this.#readLetters()));
+    const letters = this.#readLetters(violations);
+    violations.push(...this.ledger.check(this.tenants, await this.#readStored(isFull), letters));
     this.#checkedUpTo = this.ledger.lastNumber + 1;
     return violations;
   }
@@ -392,25 +393,35 @@ export class Laboratory {
     return stored;
   }
 
-  #readLetters(): FoundLetter[] {
+  /** The letters since the last check; those of before must still be there. */
+  #readLetters(violations: Violation[]): FoundLetter[] {
     const found: FoundLetter[] = [];
-    for (const home of [this.#folder, ...(this.smallDisk === undefined ? [] : [this.smallDisk])]) {
-      const folder = join(home, "letters");
-      mkdirSync(folder, { recursive: true });
-      for (const name of readdirSync(folder)) {
-        const path = join(folder, name);
-        const offset = this.#letterOffsets.get(path) ?? 0;
-        const bytes = readFrom(path, offset);
-        const end = bytes.lastIndexOf(10) + 1;
-        this.#letterOffsets.set(path, offset + end);
-        const pid = Number(name.split("-").at(-2));
-        for (const line of bytes.toString("utf8", 0, end).split("\n")) {
-          const letter = line === "" ? undefined : parseLetter(line);
-          if (letter !== undefined) found.push({ pid, letter });
-        }
+    for (const path of this.#letterFiles()) {
+      const offset = this.#letterOffsets.get(path) ?? 0;
+      const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+      if (size < offset)
+        violations.push({ kind: "lost", text: `Of the letters in ${path} ${offset - size} bytes are gone.` });
+      const bytes = readFrom(path, offset);
+      const end = bytes.lastIndexOf(10) + 1;
+      this.#letterOffsets.set(path, Math.min(offset, size) + end);
+      const pid = Number(path.split("-").at(-2));
+      for (const line of bytes.toString("utf8", 0, end).split("\n")) {
+        const letter = line === "" ? undefined : parseLetter(line);
+        if (letter !== undefined) found.push({ pid, letter });
       }
     }
     return found;
+  }
+
+  /** Those that are there, and those that were. */
+  #letterFiles(): Set<string> {
+    const files = new Set(this.#letterOffsets.keys());
+    for (const home of [this.#folder, ...(this.smallDisk === undefined ? [] : [this.smallDisk])]) {
+      const folder = join(home, "letters");
+      mkdirSync(folder, { recursive: true });
+      for (const name of readdirSync(folder)) files.add(join(folder, name));
+    }
+    return files;
   }
 }
 
