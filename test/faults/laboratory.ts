@@ -2,7 +2,9 @@
  * A PostgreSQL of its own behind a proxy, a producer process, the oracle, and what faults need of them. Everything is in
  * a temporary folder and gone after `close`.
  */
+
 import { execFile } from "node:child_process";
+import { once } from "node:events";
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -117,7 +119,7 @@ export class Laboratory {
       smallDisk: await mountSmallDisk(join(folder, "disk")),
       webhook: createServer(),
     });
-    laboratory.#startWebhook();
+    await laboratory.#startWebhook();
     laboratory.ledger.wipe({ isOf: ([, tenant]) => tenant === NOBODY, upTo: 0, isForGood: true });
     return laboratory;
   }
@@ -314,7 +316,7 @@ export class Laboratory {
     return `http://127.0.0.1:${(this.#webhook.address() as AddressInfo).port}/`;
   }
 
-  #startWebhook(): void {
+  async #startWebhook(): Promise<void> {
     let calls = 0;
     this.#webhook.on("request", (request, response) => {
       request.resume();
@@ -324,6 +326,7 @@ export class Laboratory {
       else response.writeHead(turn === 2 ? 500 : 200).end();
     });
     this.#webhook.listen(0, "127.0.0.1");
+    await once(this.#webhook, "listening");
   }
 
   releaseWebhook(): void {
