@@ -163,6 +163,10 @@ describe("rights", () => {
     // Who may not act as the owner is told so, and cannot mend it.
     const found = await unusual({ serviceUrl, adminUrl: serviceUrl }, true);
     expect(found).toEqual(['membership_missing: The login "mds_test_patient" is no member of mds_owner.']);
+    const { findings } = await look({ serviceUrl, adminUrl: serviceUrl });
+    expect(findings.find(({ code }) => code === "membership_missing")).toMatchObject({
+      remedy: "Set ADMIN_DATABASE_URL to the login that migrates.",
+    });
     await database.sql("drop role mds_test_patient");
   });
 
