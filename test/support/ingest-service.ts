@@ -14,7 +14,7 @@ import { createLogger } from "../../src/telemetry/logger.ts";
 import { StoreMetrics } from "../../src/telemetry/metrics.ts";
 import type { TestDatabase } from "./test-database.ts";
 
-export interface IngestAnswer extends Acceptance {
+interface IngestAnswer extends Acceptance {
   readonly status: number;
   readonly headers: Headers;
   /** Of a problem. */
