@@ -62,9 +62,7 @@ export const httpIngest: Scenario = {
     const best = Math.max(...figures.map((figure) => Number(figure["accepted_rows_per_s"])));
     return {
       figures,
-      targets: [
-        { text: `${TARGET_ROWS_PER_S} rows/s accepted over HTTP: ${best}`, met: best >= TARGET_ROWS_PER_S },
-      ],
+      targets: [{ text: `${TARGET_ROWS_PER_S} rows/s accepted over HTTP: ${best}`, met: best >= TARGET_ROWS_PER_S }],
       notes: [
         "Accepted rows are fsynced; the database stores them at the same time, on the same machine. While it is slower than " +
           "the senders, they are made to wait for it. service_us_per_row is processor time of the service, storing included.",
