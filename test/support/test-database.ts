@@ -4,6 +4,8 @@ import pg from "pg";
 import { inject } from "vitest";
 
 export const TEMPLATE = "mds_test_template";
+/** Without the store, but with the extension that the engine needs. */
+export const EMPTY_TEMPLATE = "mds_test_empty";
 /** An ordinary login, member of mds_app and mds_admin. */
 export const SERVICE_LOGIN = "mds_test_service";
 
@@ -22,7 +24,7 @@ export interface TestDatabase {
 export async function createTestDatabase(options: { readonly empty?: boolean } = {}): Promise<TestDatabase> {
   const server = inject("adminUrl");
   const name = `mds_test_${randomBytes(6).toString("hex")}`;
-  await onServer(server, `create database ${name} template ${options.empty ? "template1" : TEMPLATE}`);
+  await onServer(server, `create database ${name} template ${options.empty ? EMPTY_TEMPLATE : TEMPLATE}`);
   const adminUrl = adminUrlOf(server, name);
   const client = new pg.Client({ connectionString: adminUrl });
   await client.connect();

@@ -8,12 +8,18 @@ import { withOwner } from "../owner-session.ts";
 import { type Check, type Finding, named } from "./finding.ts";
 import { readSchemaFacts, type SchemaFacts } from "./schema-facts.ts";
 
-const MANIFEST = new URL("../../../migrations/manifest.json", import.meta.url);
+const MANIFESTS = new URL("../../../migrations/", import.meta.url);
 /** More than these would not be read; the rest is counted. */
 const MAX_FINDINGS = 50;
 
 export const checkDrift: Check = async (examination) => {
-  const expected = JSON.parse(await readFile(MANIFEST, "utf8")) as SchemaFacts;
+  const [row] = await examination.ask<{ engine: string | null }>(
+    "select (select s.value from store.settings s where s.name = 'engine') as engine",
+    [],
+    { asOwner: true },
+  );
+  const manifest = row?.engine === "timescale" ? "manifest.timescale.json" : "manifest.json";
+  const expected = JSON.parse(await readFile(new URL(manifest, MANIFESTS), "utf8")) as SchemaFacts;
   const actual = await readSchemaFacts(examination.admin);
   const drift = driftFindings(expected, actual);
   const grants = grantFindings(expected, actual, examination.adminUrl);

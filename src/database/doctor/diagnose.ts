@@ -10,6 +10,7 @@ import { checkDrift } from "./check-drift.ts";
 import { checkMigrations } from "./check-migrations.ts";
 import { checkRoles } from "./check-roles.ts";
 import { checkEngine, checkJobs, checkServer } from "./check-server.ts";
+import { checkTimescale } from "./check-timescale.ts";
 import { checkBloat, checkDetaching, checkIndexes, checkPartitions } from "./check-tables.ts";
 import type { AskOptions, Check, DoctorOptions, Examination, Finding } from "./finding.ts";
 
@@ -25,6 +26,7 @@ const SERVER_CHECKS: readonly Check[] = [checkServer, checkRoles, checkMigration
 const STORE_CHECKS: readonly Check[] = [
   checkDrift,
   checkEngine,
+  checkTimescale,
   checkPartitions,
   checkDetaching,
   checkIndexes,
