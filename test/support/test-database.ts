@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import pg from "pg";
 import { inject } from "vitest";
+import type { EngineName } from "../../src/database/engine/engine.ts";
 
 export const TEMPLATE = "mds_test_template";
 /** Without the store, but with the extension that the engine needs. */
@@ -38,6 +39,15 @@ export async function createTestDatabase(options: { readonly empty?: boolean } =
       await onServer(server, `drop database ${name} with (force)`);
     },
   };
+}
+
+/** Drops what holds the bars of a time. */
+export function dropPartitionSql(engine: EngineName, time: string): string {
+  if (engine === "timescale") {
+    return `select drop_chunks('store.bars_data', older_than => p.range_end, newer_than => p.range_start)
+      from store.partitions('bars') p where '${time}' >= p.range_start and '${time}' < p.range_end`;
+  }
+  return `drop table store.bars_data_${time.slice(0, 7).replace("-", "_")}`;
 }
 
 /** The same server and login, another database. */

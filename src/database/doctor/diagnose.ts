@@ -10,8 +10,8 @@ import { checkDrift } from "./check-drift.ts";
 import { checkMigrations } from "./check-migrations.ts";
 import { checkRoles } from "./check-roles.ts";
 import { checkEngine, checkJobs, checkServer } from "./check-server.ts";
-import { checkTimescale } from "./check-timescale.ts";
 import { checkBloat, checkDetaching, checkIndexes, checkPartitions } from "./check-tables.ts";
+import { checkTimescale } from "./check-timescale.ts";
 import type { AskOptions, Check, DoctorOptions, Examination, Finding } from "./finding.ts";
 
 const CONNECT_TIMEOUT_MS = 5_000;
