@@ -184,99 +184,223 @@ begin
   return null;
 end $$;
 
--- Gives a dataset a new, empty table in the place of its own, which gets another name; views go over to the new one.
--- Nobody else can use either until the transaction ends. The answer is the triggers, to be made when rows are there.
-create function store.replace_table(dataset text, old_name text, partition_clause text) returns text[]
+-- An empty table like a dataset's own.
+create function store.new_table(dataset text, new_name text, partition_clause text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  statistics constant text := (
+    select string_agg(format('alter column %I set statistics 0', a.attname), ', ')
+    from pg_attribute a
+    where a.attrelid = format('store.%I', dataset || '_data')::regclass and a.attnum > 0 and a.attstattarget = 0
+  );
+begin
+  execute format('create table store.%I (like store.%I including all) %s', new_name, dataset || '_data', partition_clause);
+  execute format('alter table store.%I %s', new_name, statistics);
+end $$;
+
+-- An empty hypertable like a dataset's own table.
+create function store.new_hypertable(dataset text, new_name text, width text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  extension constant name := store.timescale_schema();
+  keys constant name[] := (
+    select array_agg(a.attname order by array_position(c.conkey, a.attnum))
+    from pg_constraint c join pg_attribute a on a.attrelid = c.conrelid and a.attnum = any (c.conkey)
+    where c.conrelid = format('store.%I', dataset || '_data')::regclass and c.contype = 'p'
+  );
+begin
+  perform store.new_table(dataset, new_name, '');
+  execute format('select %1$I.create_hypertable(%2$L::regclass, %1$I.by_range(%3$L, %4$L::interval), create_default_indexes => false)',
+    extension, format('store.%I', new_name), keys[2], width);
+  -- Within a series the newest first; what else is in the key comes last.
+  execute format('alter table store.%I set (timescaledb.enable_columnstore, timescaledb.segmentby = ''series_id'', timescaledb.orderby = %L)',
+    new_name, format('%I desc', keys[2]) || coalesce(', ' || quote_ident(keys[3]), ''));
+end $$;
+
+-- Puts a table in the place of a dataset's own, which gets another name; views and triggers of ours go over to it.
+-- Nobody else can use either until the transaction ends.
+create function store.swap_table(dataset text, new_name text, old_name text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   data constant text := dataset || '_data';
   old_table regclass;
-  view_texts text[];
-  triggers text[];
-  statistics text;
-  part text;
+  statements text[];
+  statement text;
 begin
   execute format('lock table store.%I in access exclusive mode', data);
   old_table := format('store.%I', data)::regclass;
-  view_texts := array(
-    select format('create or replace view %s %s as %s', v.oid::regclass,
-      'with (' || array_to_string(v.reloptions, ', ') || ')', pg_get_viewdef(v.oid))
+  statements := array(
+    select format('create or replace view %s with (%s) as %s', v.oid::regclass, array_to_string(v.reloptions, ', '), pg_get_viewdef(v.oid))
     from pg_class v
     where v.relkind = 'v' and v.relnamespace = 'mds'::regnamespace and v.oid in (
       select r.ev_class from pg_depend d join pg_rewrite r on r.oid = d.objid
       where d.classid = 'pg_rewrite'::regclass and d.refclassid = 'pg_class'::regclass and d.refobjid = old_table
     )
-  );
-  triggers := array(
+  ) || array(
     select pg_get_triggerdef(t.oid) from pg_trigger t
     where t.tgrelid = old_table and not t.tgisinternal and t.tgname not in ('bars_deleted', 'ts_insert_blocker')
-  );
-  statistics := (
-    select string_agg(format('alter column %I set statistics 0', a.attname), ', ')
-    from pg_attribute a where a.attrelid = old_table and a.attnum > 0 and a.attstattarget = 0
+      and not starts_with(t.tgname, 'moved_')
   );
   execute format('alter table store.%I rename constraint %I to %I', data, data || '_pkey', old_name || '_pkey');
   execute format('alter table store.%I rename to %I', data, old_name);
-  execute format('create table store.%I (like store.%I including all) %s', data, old_name, partition_clause);
-  execute format('alter table store.%I %s', data, statistics);
-  foreach part in array view_texts loop
-    execute part;
+  execute format('alter table store.%I rename constraint %I to %I', new_name, new_name || '_pkey', data || '_pkey');
+  execute format('alter table store.%I rename to %I', new_name, data);
+  foreach statement in array statements loop
+    execute statement;
   end loop;
-  return triggers;
+  if dataset = 'bars' and store.is_hypertable(dataset) then
+    create trigger bars_deleted after delete on store.bars_data
+      for each row when (current_setting('store.marks_itself', true) is distinct from 'yes')
+      execute function store.mark_deleted_bar();
+  elsif dataset = 'bars' then
+    create trigger bars_deleted after delete on store.bars_data
+      referencing old table as old_rows
+      for each statement execute function store.mark_changed_bars();
+  end if;
 end $$;
 
-create function store.copy_rows(from_name text, to_name text) returns int8
+-- Copies a table's rows of a half-open time into another one like it, in the place of what that has there. Answers with
+-- how many rows and series they were; raises MD016 where a series then has other rows there than here.
+create function store.copy_rows(
+  from_name text, to_name text, time_column name, range_start timestamptz, range_end timestamptz,
+  out copied int8, out series int8
+)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   columns constant text := (
     select string_agg(format('%I', a.attname), ', ' order by a.attnum) from pg_attribute a
     where a.attrelid = format('store.%I', to_name)::regclass and a.attnum > 0 and not a.attisdropped
   );
-  copied int8;
+  bounds constant text := format('%1$I >= %2$L and %1$I < %3$L', time_column, range_start, range_end);
+  -- The sum of hashes of all fields does not depend on the order of rows.
+  sums constant text := format('select series_id, count(*) as n, sum(hashtextextended(row(%s)::text, 0)) as h from store.%%I where %s group by 1', columns, bounds);
+  wrong int8;
 begin
-  execute format('insert into store.%I (%s) select %s from store.%I', to_name, columns, columns, from_name);
-  get diagnostics copied = row_count;
-  return copied;
+  execute format('delete from store.%I where %s', to_name, bounds);
+  execute format('insert into store.%I (%s) select %s from store.%I where %s', to_name, columns, columns, from_name, bounds);
+  execute format('select coalesce(sum(a.n), 0), count(a.series_id), count(*) filter (where (a.n, a.h) is distinct from (b.n, b.h))
+    from (%s) a full join (%s) b on b.series_id = a.series_id', format(sums, from_name), format(sums, to_name))
+  into copied, series, wrong;
+  if wrong > 0 then
+    raise exception '% series of % differ from their copies in %.', wrong, from_name, to_name using errcode = 'MD016';
+  end if;
 end $$;
 
--- Puts a dataset's rows into a hypertable. Its former table stays under the name that is given, or goes where that is
--- null. Answers with the number of rows.
-create function store.make_hypertable(dataset text, width text, compress_after interval, kept_name text) returns int8
+-- Puts a dataset's rows into a hypertable, all at once: for a database that has few.
+create function store.make_hypertable(dataset text, width text, compress_after interval) returns void
 language plpgsql set search_path = pg_catalog, pg_temp set timezone = 'UTC' as $$
 declare
   data constant text := dataset || '_data';
-  old_name constant text := coalesce(kept_name, data || '_before');
-  extension constant name := store.timescale_schema();
-  triggers text[] := store.replace_table(dataset, old_name, '');
-  keys constant name[] := (
-    select array_agg(a.attname order by array_position(c.conkey, a.attnum))
-    from pg_constraint c join pg_attribute a on a.attrelid = c.conrelid and a.attnum = any (c.conkey)
-    where c.conrelid = format('store.%I', data)::regclass and c.contype = 'p'
-  );
-  part text;
-  copied int8;
 begin
-  execute format('select %1$I.create_hypertable(%2$L::regclass, %1$I.by_range(%3$L, %4$L::interval), create_default_indexes => false)',
-    extension, format('store.%I', data), keys[2], width);
-  -- Within a series the newest first; what else is in the key comes last.
-  execute format('alter table store.%I set (timescaledb.enable_columnstore, timescaledb.segmentby = ''series_id'', timescaledb.orderby = %L)',
-    data, format('%I desc', keys[2]) || coalesce(', ' || quote_ident(keys[3]), ''));
-  copied := store.copy_rows(old_name, data);
-  foreach part in array triggers loop
-    execute part;
-  end loop;
-  if dataset = 'bars' then
-    create trigger bars_deleted after delete on store.bars_data
-      for each row when (current_setting('store.marks_itself', true) is distinct from 'yes')
-      execute function store.mark_deleted_bar();
-  end if;
-  if kept_name is null then
-    execute format('drop table store.%I', old_name);
-  end if;
-  update store.policies p set partition_width = width, compress_after = make_hypertable.compress_after
-  where p.dataset = make_hypertable.dataset;
+  perform store.new_hypertable(dataset, data || '_new', width);
+  perform store.swap_table(dataset, data || '_new', data || '_before');
+  perform store.copy_rows(data || '_before', data, store.time_column(dataset), '-infinity', 'infinity');
+  execute format('drop table store.%I', data || '_before');
+  perform store.settle_hypertable(dataset, width, compress_after);
+end $$;
+
+create function store.time_column(dataset text) returns name
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select a.attname from pg_constraint c join pg_attribute a on a.attrelid = c.conrelid and a.attnum = c.conkey[2]
+  where c.conrelid = format('store.%I', dataset || '_data')::regclass and c.contype = 'p'
+$$;
+
+-- The policy of what is in a hypertable now.
+create function store.settle_hypertable(dataset text, width text, compress_after interval) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update store.policies p set partition_width = width, compress_after = settle_hypertable.compress_after
+  where p.dataset = settle_hypertable.dataset;
   perform store.set_compression(dataset, compress_after);
-  return copied;
+end $$;
+
+-- A move of a live dataset from PostgreSQL's own partitions: which of these are copied, and which times were written to
+-- since they were. See src/database/engine/move-to-timescale.ts.
+create table store.moved_partitions (
+  dataset text not null,
+  partition_name text not null,
+  row_count int8 not null,
+  series_count int8 not null,
+  copied_at timestamptz not null default now(),
+  primary key (dataset, partition_name)
+);
+create table store.moved_changes (
+  dataset text not null,
+  min_time timestamptz not null,
+  max_time timestamptz not null
+);
+alter table store.moved_changes
+  alter column dataset set statistics 0,
+  alter column min_time set statistics 0,
+  alter column max_time set statistics 0;
+
+-- Says that rows of these times were written, changed or deleted, in the transaction that did so.
+create function store.note_move() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  dataset constant text := tg_argv[0];
+begin
+  if tg_op in ('INSERT', 'UPDATE') then
+    execute format('insert into store.moved_changes (dataset, min_time, max_time)
+      select %1$L, min(%2$I), max(%2$I) from new_rows having count(*) > 0', dataset, tg_argv[1]);
+  end if;
+  if tg_op in ('DELETE', 'UPDATE') then
+    execute format('insert into store.moved_changes (dataset, min_time, max_time)
+      select %1$L, min(%2$I), max(%2$I) from old_rows having count(*) > 0', dataset, tg_argv[1]);
+  end if;
+  return null;
+end $$;
+
+-- Begins a move, or goes on with one: the table to copy to, and the triggers that note what is written from now on.
+create function store.begin_move(dataset text, width text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  data constant text := dataset || '_data';
+begin
+  if to_regclass(format('store.%I', data || '_moving')) is not null then
+    return;
+  end if;
+  delete from store.moved_partitions m where m.dataset = begin_move.dataset;
+  delete from store.moved_changes m where m.dataset = begin_move.dataset;
+  execute format('create trigger moved_inserts after insert on store.%1$I referencing new table as new_rows
+    for each statement execute function store.note_move(%2$L, %3$L);
+    create trigger moved_updates after update on store.%1$I referencing old table as old_rows new table as new_rows
+    for each statement execute function store.note_move(%2$L, %3$L);
+    create trigger moved_deletes after delete on store.%1$I referencing old table as old_rows
+    for each statement execute function store.note_move(%2$L, %3$L)', data, dataset, store.time_column(dataset));
+  perform store.new_hypertable(dataset, data || '_moving', width);
+end $$;
+
+-- Copies once more what was written since; how many times these were.
+create function store.follow_move(dataset text) returns int8
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  data constant text := dataset || '_data';
+  ranges tstzmultirange;
+  part tstzrange;
+begin
+  with taken as (
+    delete from store.moved_changes m where m.dataset = follow_move.dataset returning m.min_time, m.max_time
+  )
+  select range_agg(tstzrange(date_trunc('hour', t.min_time, 'UTC'), date_trunc('hour', t.max_time, 'UTC') + interval '1 hour'))
+  into ranges from taken t;
+  for part in select unnest(ranges) loop
+    perform store.copy_rows(data, data || '_moving', store.time_column(dataset), lower(part), upper(part));
+  end loop;
+  return (select count(*) from unnest(ranges));
+end $$;
+
+-- Ends a move, while writers wait: the rest is copied, and the hypertable takes the place. The former table stays.
+create function store.end_move(dataset text, width text, compress_after interval) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  data constant text := dataset || '_data';
+begin
+  execute format('lock table store.%I in share row exclusive mode', data);
+  perform store.follow_move(dataset);
+  perform store.swap_table(dataset, data || '_moving', data || '_plain');
+  execute format('drop trigger moved_inserts on store.%1$I; drop trigger moved_updates on store.%1$I; drop trigger moved_deletes on store.%1$I', data || '_plain');
+  perform store.settle_hypertable(dataset, width, compress_after);
 end $$;
 
 -- What a dataset's hypertable is like where nobody has said anything else.
@@ -374,14 +498,15 @@ begin
 end $migration$;
 
 revoke execute on function store.timescale_schema, store.is_hypertable, store.width_interval, store.period_start,
-  store.set_compression, store.mark_deleted_bar, store.replace_table, store.copy_rows, store.make_hypertable,
-  store.hypertable_defaults, store.delete_series_rows from public;
+  store.set_compression, store.mark_deleted_bar, store.new_table, store.new_hypertable, store.swap_table, store.copy_rows,
+  store.make_hypertable, store.time_column, store.settle_hypertable, store.note_move, store.begin_move, store.follow_move,
+  store.end_move, store.hypertable_defaults, store.delete_series_rows from public;
 
 -- Of a database that is made for this engine. One that moves here does so dataset by dataset.
 do $migration$
 begin
   if coalesce((select s.value from store.settings s where s.name = 'engine'), 'timescale') <> 'plain' then
-    perform store.make_hypertable(p.dataset, d.width, coalesce(p.compress_after, d.compress_after), null)
+    perform store.make_hypertable(p.dataset, d.width, coalesce(p.compress_after, d.compress_after))
     from store.policies p join store.hypertable_defaults() d on d.dataset = p.dataset;
   end if;
 end $migration$;
@@ -390,8 +515,6 @@ end $migration$;
 do $migration$
 declare
   moved record;
-  triggers text[];
-  part text;
   months timestamptz[];
 begin
   for moved in
@@ -400,7 +523,8 @@ begin
     from store.policies p
     join timescaledb_information.dimensions d on d.hypertable_schema = 'store' and d.hypertable_name = (p.dataset || '_data')::name
   loop
-    triggers := store.replace_table(moved.dataset, moved.data || '_before', format('partition by range (%I)', moved.time_column));
+    perform store.new_table(moved.dataset, moved.data || '_new', format('partition by range (%I)', moved.time_column));
+    perform store.swap_table(moved.dataset, moved.data || '_new', moved.data || '_before');
     update store.policies p set partition_width = moved.width,
       compress_after = nullif(p.compress_after, (select d.compress_after from store.hypertable_defaults() d where d.dataset = p.dataset))
     where p.dataset = moved.dataset;
@@ -409,15 +533,7 @@ begin
     for at in 0..coalesce(cardinality(months), 0) / 64 loop
       perform store.make_partitions(moved.dataset, months[at * 64 + 1:at * 64 + 64]);
     end loop;
-    perform store.copy_rows(moved.data || '_before', moved.data);
-    foreach part in array triggers loop
-      execute part;
-    end loop;
-    if moved.dataset = 'bars' then
-      create trigger bars_deleted after delete on store.bars_data
-        referencing old table as old_rows
-        for each statement execute function store.mark_changed_bars();
-    end if;
+    perform store.copy_rows(moved.data || '_before', moved.data, moved.time_column, '-infinity', 'infinity');
     execute format('drop table store.%I', moved.data || '_before');
   end loop;
 end $migration$;
@@ -473,9 +589,19 @@ end $$;
 
 drop function store.delete_series_rows(text, int4[], int4);
 drop function store.hypertable_defaults();
-drop function store.make_hypertable(text, text, interval, text);
-drop function store.copy_rows(text, text);
-drop function store.replace_table(text, text, text);
+drop function store.end_move(text, text, interval);
+drop function store.follow_move(text);
+drop function store.begin_move(text, text);
+drop function store.note_move();
+drop table store.moved_changes;
+drop table store.moved_partitions;
+drop function store.settle_hypertable(text, text, interval);
+drop function store.time_column(text);
+drop function store.make_hypertable(text, text, interval);
+drop function store.copy_rows(text, text, name, timestamptz, timestamptz);
+drop function store.swap_table(text, text, text);
+drop function store.new_hypertable(text, text, text);
+drop function store.new_table(text, text, text);
 drop function store.mark_deleted_bar();
 
 create or replace function mds.set_policy(dataset text, changes jsonb, check_only boolean) returns boolean

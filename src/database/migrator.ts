@@ -126,9 +126,11 @@ export async function stampMigrations(options: MigratorOptions, to: number): Pro
 
 /** How the database stands to each migration; changes nothing, also where the store was never installed. */
 export function migrationStatus(options: MigratorOptions): Promise<MigrationState[]> {
-  return withoutLock(options, async (client) =>
-    migrationStates(await migrationsOf(client, options), await readApplied(client)),
-  );
+  return withoutLock(options, async (client) => {
+    // A database whose engine cannot be read is told its state all the same.
+    const migrations = await migrationsOf(client, options).catch(() => readMigrations("plain", options.folder));
+    return migrationStates(migrations, await readApplied(client));
+  });
 }
 
 /** Compares files with what was applied. */

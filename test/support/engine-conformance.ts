@@ -76,7 +76,7 @@ export function describeEngine(name: EngineName): void {
       "insert into store.policies (dataset, source, timeframe, partition_width, enabled) values ('bars_3m', 'bars', '3m', 'year', $1)",
       [enabled],
     );
-    if (name === "timescale") await database.sql("select store.make_hypertable('bars_3m', '30 days', null, null)");
+    if (name === "timescale") await database.sql("select store.make_hypertable('bars_3m', '30 days', null)");
     await database.sql("reset role");
   };
 

@@ -38,8 +38,14 @@ export async function chooseEngine(client: Connection, wanted: EngineName | unde
   return wanted;
 }
 
-/** Why a database without a recorded engine cannot be made for TimescaleDB; undefined when it can. */
-export async function timescaleObstacle(client: Connection): Promise<string | undefined> {
+/**
+ * Why a database cannot have the engine for TimescaleDB; undefined when it can. Tables of the plain engine are an
+ * obstacle too unless they are ignored.
+ */
+export async function timescaleObstacle(
+  client: Connection,
+  { ignoreTables = false } = {},
+): Promise<string | undefined> {
   const { rows } = await client.query<{ extension: string | null; server: number; used: boolean }>(
     `select (select e.extversion from pg_extension e where e.extname = 'timescaledb') as extension,
        current_setting('server_version_num')::int4 / 10000 as server,
@@ -59,7 +65,7 @@ export async function timescaleObstacle(client: Connection): Promise<string | un
   if (server < OLDEST_SERVER) {
     return `the server is PostgreSQL ${server}, and at least ${OLDEST_SERVER} is needed with TimescaleDB.`;
   }
-  return used ? "this database was made by a version that had only the plain engine." : undefined;
+  return used && !ignoreTables ? "this database was made by a version that had only the plain engine." : undefined;
 }
 
 function isKnown(name: string): boolean {

@@ -14,6 +14,7 @@ import {
   type DroppedPartition,
   type Engine,
   type Partition,
+  type PlanRetentionOptions,
   type RetentionPlan,
 } from "./engine.ts";
 import { readPolicyRows } from "./policy-rows.ts";
@@ -47,11 +48,26 @@ export function timescaleEngine(adminUrl: string): Engine {
         await readPolicyRows(owner, datasets);
         return [];
       }),
-    planRetention: (options = {}) => planRetention(adminUrl, options, countSpan),
+    planRetention: async (options = {}) => {
+      const datasets = await inHypertables(adminUrl, options);
+      return planRetention(adminUrl, { ...options, datasets }, countSpan);
+    },
     applyRetention: (plan, options = {}) => applyRetention(adminUrl, plan, options),
     compress: ({ datasets, signal } = {}) =>
       withOwner({ adminUrl, signal, statementTimeoutMs: RETENTION_TIMEOUT_MS }, (owner) => compress(owner, datasets)),
   };
+}
+
+/** What a move has not reached yet keeps its rows until it has. */
+function inHypertables(adminUrl: string, { datasets, signal }: PlanRetentionOptions): Promise<string[]> {
+  return withOwner({ adminUrl, signal }, async (owner) => {
+    const names = (await readPolicyRows(owner, datasets)).map(({ dataset }) => dataset);
+    const rows = await owner.query<{ dataset: string }>(
+      "select n as dataset from unnest($1::text[]) n where store.is_hypertable(n)",
+      [names],
+    );
+    return rows.map(({ dataset }) => dataset);
+  });
 }
 
 function applyRetention(
