@@ -99,7 +99,8 @@ begin
   execute format('call %I.remove_columnstore_policy(%L::regclass, if_exists => true)',
     store.timescale_schema(), format('store.%I', dataset || '_data'));
   if compress_after is not null then
-    execute format('call %I.add_columnstore_policy(%L::regclass, after => %L::interval)',
+    -- Not at once: who has just changed a policy may change it back.
+    execute format('call %I.add_columnstore_policy(%L::regclass, after => %L::interval, initial_start => now() + interval ''1 hour'')',
       store.timescale_schema(), format('store.%I', dataset || '_data'), compress_after);
   end if;
 end $$;
