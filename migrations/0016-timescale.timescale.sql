@@ -391,13 +391,14 @@ begin
   return (select count(*) from unnest(ranges));
 end $$;
 
--- Ends a move, while writers wait: the rest is copied, and the hypertable takes the place. The former table stays.
+-- Ends a move, while everybody waits: the rest is copied, and the hypertable takes the place. The former table stays.
+-- The strongest lock from the beginning: to raise a weaker one deadlocks with whoever has read and is about to write.
 create function store.end_move(dataset text, width text, compress_after interval) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   data constant text := dataset || '_data';
 begin
-  execute format('lock table store.%I in share row exclusive mode', data);
+  execute format('lock table store.%I in access exclusive mode', data);
   perform store.follow_move(dataset);
   perform store.swap_table(dataset, data || '_moving', data || '_plain');
   execute format('drop trigger moved_inserts on store.%1$I; drop trigger moved_updates on store.%1$I; drop trigger moved_deletes on store.%1$I', data || '_plain');

@@ -7,7 +7,9 @@ let database: TestDatabase;
 const look = async (fix = false) => {
   const { adminUrl, url } = database;
   const { findings } = await diagnose({ adminUrl, serviceUrl: url, poolSize: 4, scheduledJobs: [] }, { fix });
-  return findings.map(({ code, message }) => `${code}: ${message}`).filter((text) => !text.startsWith("jobs_never_ran"));
+  return findings
+    .map(({ code, message }) => `${code}: ${message}`)
+    .filter((text) => !text.startsWith("jobs_never_ran"));
 };
 
 describe.skipIf(process.env["TEST_TIMESCALE_URL"] === undefined)("the doctor of a database with TimescaleDB", () => {

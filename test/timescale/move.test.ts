@@ -47,9 +47,12 @@ describe.skipIf(process.env["TEST_TIMESCALE_URL"] === undefined)("a database tha
       }
     })();
     const told: string[] = [];
-    const moved = await moveToTimescale(database.adminUrl, { onProgress: (message) => void told.push(message) });
-    isMoving = false;
-    await writer;
+    const moved = await moveToTimescale(database.adminUrl, {
+      onProgress: (message) => void told.push(message),
+    }).finally(async () => {
+      isMoving = false;
+      await writer;
+    });
     expect(moved.map(({ dataset }) => dataset).sort()).toEqual([
       "bars",
       "bars_15m",

@@ -1,7 +1,7 @@
 /**
  * Moves a live database from the plain engine to TimescaleDB, dataset by dataset. Partitions are copied one after the
  * other, each verified by count and checksum of every series; what is written meanwhile is noted by triggers and copied
- * again. Writers wait only while the last of it is copied and the tables are swapped, readers for the swap alone.
+ * again. Writers and readers wait only while the last of it is copied and the tables are swapped.
  * What breaks off goes on by being called again. The former tables stay until `dropFormerTables`.
  */
 import { setTimeout as sleep } from "node:timers/promises";
@@ -30,13 +30,15 @@ export interface MoveOptions {
 }
 
 const CONNECT_TIMEOUT_MS = 5_000;
-/** How long the swap may hold up writers before it lets them go first. */
+/** How long the swap may hold up others before it lets them go first. */
 const SWAP_LOCK_TIMEOUT = "2s";
 const SWAP_PAUSE_MS = 1_000;
 /** A table that is always locked for longer needs a person. */
 const SWAP_TRIES = 300;
 /** Times written since that are left to the swap: each is an hour's rows at most, which are copied in a moment. */
 const FEW_TIMES = 4;
+const DEADLOCK = "40P01";
+const IN_THE_WAY: ReadonlySet<unknown> = new Set([LOCK_NOT_AVAILABLE, DEADLOCK]);
 /** A writer that is faster than the copying would keep it going for ever. */
 const MAX_FOLLOWS = 100;
 
@@ -187,7 +189,7 @@ async function swap(
       await owner.query("select store.end_move($1, $2, $3::interval)", [dataset, width, compress_after]);
       break;
     } catch (error) {
-      if (sqlstateOf(error) !== LOCK_NOT_AVAILABLE || tries === SWAP_TRIES) throw error;
+      if (!IN_THE_WAY.has(sqlstateOf(error)) || tries === SWAP_TRIES) throw error;
     }
     await sleep(SWAP_PAUSE_MS, undefined, { ...(signal && { signal }) });
   }
