@@ -11,6 +11,7 @@ import { goOn } from "./measure.ts";
 import { headText, scenarioText } from "./report.ts";
 import type { Scenario, ScenarioReport } from "./scenario.ts";
 import { aggregates } from "./scenarios/aggregates.ts";
+import { columnstore } from "./scenarios/columnstore.ts";
 import { coordinator } from "./scenarios/coordinator.ts";
 import { csv } from "./scenarios/csv.ts";
 import { datasets } from "./scenarios/datasets.ts";
@@ -80,6 +81,7 @@ const SCENARIOS: readonly Scenario[] = [
   retention,
   spool,
   recovery,
+  columnstore,
   coordinator,
   pulse,
   health,

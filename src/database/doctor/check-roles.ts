@@ -14,7 +14,9 @@ interface LoginFacts {
 export const checkRoles: Check = async (examination) => {
   const { ask } = examination;
   const there = await ask<{ rolname: string; power: boolean }>(
-    `select rolname, rolcanlogin or rolsuper or rolcreaterole or rolcreatedb or rolreplication or rolbypassrls as power
+    // Where TimescaleDB is, its jobs need an owner that may log in.
+    `select rolname, rolcanlogin and not (rolname = 'mds_owner' and exists (select from pg_available_extensions a where a.name = 'timescaledb'))
+       or rolsuper or rolcreaterole or rolcreatedb or rolreplication or rolbypassrls as power
      from pg_roles where rolname = any ($1)`,
     [ROLES],
   );
