@@ -6,12 +6,14 @@ import { withNamedFormats } from "../src/files/formats/formats-doc.ts";
 import { schemaFileName, schemaFileText } from "../src/registry/schema-files.ts";
 import { storeSchemas } from "../src/registry/store-schemas.ts";
 import { withEndpoints } from "../src/service/endpoints-doc.ts";
+import { metricsDoc } from "../src/telemetry/metrics-doc.ts";
 
 const root = new URL("../", import.meta.url);
 mkdirSync(new URL("docs/", root), { recursive: true });
 writeFileSync(new URL("docs/configuration.md", root), configurationDoc());
 writeFileSync(new URL(".env.example", root), envExample());
 writeFileSync(new URL("docs/cli.md", root), await commandDoc());
+writeFileSync(new URL("docs/metrics.md", root), metricsDoc());
 const files = new URL("docs/files-and-formats.md", root);
 writeFileSync(files, withNamedFormats(readFileSync(files, "utf8")));
 
