@@ -7,6 +7,7 @@ import { schemaFileName, schemaFileText } from "../src/registry/schema-files.ts"
 import { storeSchemas } from "../src/registry/store-schemas.ts";
 import { withEndpoints } from "../src/service/endpoints-doc.ts";
 import { metricsDoc } from "../src/telemetry/metrics-doc.ts";
+import { dashboards } from "./dashboards.ts";
 
 const root = new URL("../", import.meta.url);
 mkdirSync(new URL("docs/", root), { recursive: true });
@@ -28,3 +29,7 @@ for (const [name, schema] of Object.entries(schemas)) {
 }
 const http = new URL("docs/http.md", root);
 writeFileSync(http, withEndpoints(readFileSync(http, "utf8")));
+
+const grafana = new URL("infra/grafana/dashboards/", root);
+mkdirSync(grafana, { recursive: true });
+for (const [file, text] of Object.entries(dashboards())) writeFileSync(new URL(file, grafana), text);

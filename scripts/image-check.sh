@@ -259,7 +259,12 @@ expect "id" "$(inside id | cut -d' ' -f1,2)" "uid=999(appuser) gid=999(appuser)"
 [ "$runtime" = chroot ] || expect "its number" "$(status NSpid | awk '{ print $NF }')" "1"
 expect_true "the root is read-only" inside 'for at in /app /etc /usr/bin /; do ! touch "$at/x" || exit 1; done'
 expect_true "the image's own health check" inside "$(image '.config.Healthcheck.Test[1]')"
-curl -fsS "http://127.0.0.1:$port/health" >"$work/health.json" || true
+# The job runner starts when the service is ready.
+for _ in $(seq 100); do
+  curl -sS "http://127.0.0.1:$port/health" >"$work/health.json" || true
+  [ "$(jq -r .state "$work/health.json")" != healthy ] || break
+  sleep 0.1
+done
 expect "health" "$(jq -r '"\(.service) \(.state) \(.version)"' "$work/health.json")" "market-data-store healthy $(jq -r .version package.json)"
 expect "components that are not healthy" "$(jq -r '[.components[] | select(.state != "healthy") | .name] | join(" ")' "$work/health.json")" ""
 curl -fsS "http://127.0.0.1:$port/metrics" >"$work/metrics" || true

@@ -77,9 +77,16 @@ function section({ title, shown, families }: FamilyGroup): string {
     const label = labels.length === 0 ? "" : `{${labels.join(",")}}`;
     return `| \`${name}${label}\` | ${type} | ${help.replaceAll("|", "\\|")} |`;
   });
-  return [`## ${title}`, "", `Shown by ${shown}.`, "", "| Name | Type | Meaning |", "| --- | --- | --- |", ...rows, ""].join(
-    "\n",
-  );
+  return [
+    `## ${title}`,
+    "",
+    `Shown by ${shown}.`,
+    "",
+    "| Name | Type | Meaning |",
+    "| --- | --- | --- |",
+    ...rows,
+    "",
+  ].join("\n");
 }
 
 function storeFamilies(): readonly MetricFamily[] {
