@@ -40,7 +40,7 @@ function printSummary({ rounds, rows, givenUp, failures, deaths, skipped }: Faul
     `\n${rounds.length} faults in ${Math.round((performance.now() - startedAt) / 1_000)} s, seed ${seed}\n` +
       `processes that died: ${deaths}; writes that failed, by code: ${JSON.stringify(failures)}\n` +
       `rows: ${rows.accepted} accepted, ${rows.doubt} in doubt, ${rows.refused} refused (${rows.storedUninvited} of them stored)\n` +
-      `in the database: ${rows.stored} keys; in the dead letters: ${rows.letters} rows (${rows.repeatedLetters} letters repeated after a death)\n` +
+      `in the database: ${rows.stored} keys; in the dead letters: ${rows.letters} rows (${rows.repeatedLetters} letters repeated after a death, ${rows.cutOffAndStored} rows cut off by a stop and stored)\n` +
       `good rows given up, by code: ${JSON.stringify(givenUp)}\n` +
       `lost: ${count("lost")}, doubled: ${count("doubled")}, wrong: ${count("wrong")}, others: ${count("stuck") + count("left open") + count("given up")}`,
   );

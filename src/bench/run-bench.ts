@@ -17,8 +17,10 @@ import { datasets } from "./scenarios/datasets.ts";
 import { dump } from "./scenarios/dump.ts";
 import { health } from "./scenarios/health.ts";
 import { ingest } from "./scenarios/ingest.ts";
+import { jobs } from "./scenarios/jobs.ts";
 import { latest } from "./scenarios/latest.ts";
 import { pulse } from "./scenarios/pulse.ts";
+import { recovery } from "./scenarios/recovery.ts";
 import { replay } from "./scenarios/replay.ts";
 import { retention } from "./scenarios/retention.ts";
 import { spool } from "./scenarios/spool.ts";
@@ -77,7 +79,9 @@ const SCENARIOS: readonly Scenario[] = [
   spool,
   coordinator,
   pulse,
+  recovery,
   health,
+  jobs,
   start,
 ];
 export const SCENARIO_NAMES: readonly string[] = SCENARIOS.map(({ name }) => name);

@@ -152,7 +152,7 @@ export class JobRunner implements JobQueue {
     const text = jsonText("A job's input", input ?? {}, MAX_INPUT_BYTES);
     const given = JSON.parse(text) as unknown;
     const parsed = await parseInput(definition, given);
-    definition.accept?.(parsed);
+    this.#accept(definition, parsed);
     const tenant = definition.tenantOf?.(parsed);
     const { boss } = this.#open();
     const before = await findJob(this.#scope, id, signal);
@@ -288,6 +288,16 @@ export class JobRunner implements JobQueue {
     throw new StoreError("job_unknown", `There is no job ${showValue(name)}; there are ${known.join(", ")}.`, {
       details: { known },
     });
+  }
+
+  /** What a backfill may read is for the process to say that runs it. */
+  #accept(definition: JobDefinition, input: unknown): void {
+    try {
+      definition.accept?.(input);
+    } catch (error) {
+      const isOthersToSay = error instanceof StoreError && error.code === "backfill_refused";
+      if (!isOthersToSay || this.#works.has(definition.name)) throw error;
+    }
   }
 
   async #refuseFull(name: string): Promise<void> {

@@ -9,6 +9,7 @@ import type { EventBus } from "../feedback/event-bus.ts";
 import type { FeedbackBus } from "../feedback/feedback-bus.ts";
 import { openPulse, type Pulse } from "../feedback/open-pulse.ts";
 import type { PulsePublisher } from "../feedback/pulse-publisher.ts";
+import { settledWithin } from "../feedback/settled-within.ts";
 import type { DriftLedger, DriftReporter } from "../registry/drift-reporter.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { StoreMetrics } from "../telemetry/metrics.ts";
@@ -46,6 +47,9 @@ export interface Platform {
   stop(): Promise<void>;
 }
 
+/** Handing feedback on takes a turn of the event loop; only a slow webhook takes longer, and that is not waited for. */
+const FEEDBACK_DRAIN_MS = 200;
+
 const NOTHING: Platform = { probes: [], start: () => undefined, stop: () => Promise.resolve() };
 
 /** @throws StoreError `packages_missing` when the event bus is on Redis and its package is not installed. */
@@ -60,6 +64,7 @@ export async function openPlatform(options: PlatformOptions): Promise<Platform> 
     start: () => drift?.start(),
     stop: async () => {
       await drift?.stop();
+      if (feedback !== undefined) await settledWithin(feedback.drained(), FEEDBACK_DRAIN_MS);
       await pulse?.close();
     },
   };

@@ -49,6 +49,7 @@ async function untilDead(laboratory: Laboratory): Promise<void> {
 
 const killed: FaultKind = {
   name: "kill -9",
+  load: { poison: 0.1 },
   run: async (laboratory, random) => {
     await soon(random, 150);
     await laboratory.kill();
@@ -57,6 +58,7 @@ const killed: FaultKind = {
 
 const killedAtFile: FaultKind = {
   name: "kill -9 at a file operation",
+  load: { poison: 0.1 },
   run: async (laboratory, random) => {
     await laboratory.producer.send({ do: "arm", crash: crashPlan(random, "kill", 40) });
     await untilDead(laboratory);
@@ -65,6 +67,7 @@ const killedAtFile: FaultKind = {
 
 const powerCut: FaultKind = {
   name: "power cut",
+  load: { poison: 0.1 },
   life: (_laboratory, random) => ({ crash: { ...crashPlan(random, "power", 1), at: 1e9 } }),
   run: async (laboratory, random) => {
     await soon(random, 150);
@@ -75,6 +78,7 @@ const powerCut: FaultKind = {
 
 const powerCutAtFile: FaultKind = {
   name: "power cut at a file operation",
+  load: { poison: 0.1 },
   life: (_laboratory, random) => ({ crash: crashPlan(random, "power", 60) }),
   run: untilDead,
 };

@@ -2,8 +2,10 @@
  * A PostgreSQL of its own behind a proxy, a producer process, the oracle, and what faults need of them. Everything is in
  * a temporary folder and gone after `close`.
  */
+
 import { execFile } from "node:child_process";
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -117,7 +119,7 @@ export class Laboratory {
       smallDisk: await mountSmallDisk(join(folder, "disk")),
       webhook: createServer(),
     });
-    laboratory.#startWebhook();
+    await laboratory.#startWebhook();
     laboratory.ledger.wipe({ isOf: ([, tenant]) => tenant === NOBODY, upTo: 0, isForGood: true });
     return laboratory;
   }
@@ -314,7 +316,7 @@ export class Laboratory {
     return `http://127.0.0.1:${(this.#webhook.address() as AddressInfo).port}/`;
   }
 
-  #startWebhook(): void {
+  async #startWebhook(): Promise<void> {
     let calls = 0;
     this.#webhook.on("request", (request, response) => {
       request.resume();
@@ -324,6 +326,7 @@ export class Laboratory {
       else response.writeHead(turn === 2 ? 500 : 200).end();
     });
     this.#webhook.listen(0, "127.0.0.1");
+    await once(this.#webhook, "listening");
   }
 
   releaseWebhook(): void {
@@ -366,7 +369,8 @@ export class Laboratory {
     }
     this.readOracle();
     violations.push(...this.#unexpectedFailures());
-    violations.push(...this.ledger.check(this.tenants, await this.#readStored(isFull), this.#readLetters()));
+    const letters = this.#readLetters(violations);
+    violations.push(...this.ledger.check(this.tenants, await this.#readStored(isFull), letters));
     this.#checkedUpTo = this.ledger.lastNumber + 1;
     return violations;
   }
@@ -392,25 +396,35 @@ export class Laboratory {
     return stored;
   }
 
-  #readLetters(): FoundLetter[] {
+  /** The letters since the last check; those of before must still be there. */
+  #readLetters(violations: Violation[]): FoundLetter[] {
     const found: FoundLetter[] = [];
-    for (const home of [this.#folder, ...(this.smallDisk === undefined ? [] : [this.smallDisk])]) {
-      const folder = join(home, "letters");
-      mkdirSync(folder, { recursive: true });
-      for (const name of readdirSync(folder)) {
-        const path = join(folder, name);
-        const offset = this.#letterOffsets.get(path) ?? 0;
-        const bytes = readFrom(path, offset);
-        const end = bytes.lastIndexOf(10) + 1;
-        this.#letterOffsets.set(path, offset + end);
-        const pid = Number(name.split("-").at(-2));
-        for (const line of bytes.toString("utf8", 0, end).split("\n")) {
-          const letter = line === "" ? undefined : parseLetter(line);
-          if (letter !== undefined) found.push({ pid, letter });
-        }
+    for (const path of this.#letterFiles()) {
+      const offset = this.#letterOffsets.get(path) ?? 0;
+      const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+      if (size < offset)
+        violations.push({ kind: "lost", text: `Of the letters in ${path} ${offset - size} bytes are gone.` });
+      const bytes = readFrom(path, offset);
+      const end = bytes.lastIndexOf(10) + 1;
+      this.#letterOffsets.set(path, Math.min(offset, size) + end);
+      const pid = Number(path.split("-").at(-2));
+      for (const line of bytes.toString("utf8", 0, end).split("\n")) {
+        const letter = line === "" ? undefined : parseLetter(line);
+        if (letter !== undefined) found.push({ pid, letter });
       }
     }
     return found;
+  }
+
+  /** Those that are there, and those that were. */
+  #letterFiles(): Set<string> {
+    const files = new Set(this.#letterOffsets.keys());
+    for (const home of [this.#folder, ...(this.smallDisk === undefined ? [] : [this.smallDisk])]) {
+      const folder = join(home, "letters");
+      mkdirSync(folder, { recursive: true });
+      for (const name of readdirSync(folder)) files.add(join(folder, name));
+    }
+    return files;
   }
 }
 

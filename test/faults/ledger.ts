@@ -37,6 +37,8 @@ interface Row {
   readonly inMemory: boolean;
   /** Process of the letter that tells of it. */
   letterOf: number | undefined;
+  /** A stop cut its write off, so nobody knows whether it is stored: its letter keeps it in either case. */
+  wasCutOff: boolean;
 }
 
 interface Call {
@@ -64,7 +66,15 @@ export class Ledger {
   readonly #forgetful = new Set<number>();
   readonly #wipes: Wipe[] = [];
   #tenants: readonly string[] = [];
-  readonly counts = { accepted: 0, doubt: 0, refused: 0, letters: 0, repeatedLetters: 0, storedUninvited: 0 };
+  readonly counts = {
+    accepted: 0,
+    doubt: 0,
+    refused: 0,
+    letters: 0,
+    repeatedLetters: 0,
+    cutOffAndStored: 0,
+    storedUninvited: 0,
+  };
   readonly givenUp = new Map<string, number>();
 
   /** The largest number that was given to a call or a row. */
@@ -101,7 +111,7 @@ export class Ledger {
 
   #called({ called, life, rows: all }: Extract<OracleLine, { called: number }>): void {
     const inMemory = this.#lives.get(life)!.inMemory;
-    const rows = all.map((facts): Row => ({ facts, status: "doubt", inMemory, letterOf: undefined }));
+    const rows = all.map((facts): Row => ({ facts, status: "doubt", inMemory, letterOf: undefined, wasCutOff: false }));
     this.#calls.set(called, { life, rows, isAnswered: false });
     this.lastNumber = Math.max(this.lastNumber, called, ...all.map(([, , , , version]) => version));
     for (const row of rows) {
@@ -173,6 +183,7 @@ export class Ledger {
     else if (this.#forgetful.has(row.letterOf)) this.counts.repeatedLetters++;
     else violations.push({ kind: "doubled", text: `${what} is there twice.` });
     row.letterOf = pid;
+    row.wasCutOff = letter.code === "shutting_down" && row.inMemory;
     if (poison === POISON.none) this.#countGivenUp(row, letter, violations);
   }
 
@@ -245,7 +256,8 @@ export class Ledger {
       return;
     }
     if (row.status === "refused") this.counts.storedUninvited++;
-    if (row.letterOf === undefined || this.#forgetful.has(row.letterOf)) return;
+    if (row.wasCutOff) this.counts.cutOffAndStored++;
+    if (row.letterOf === undefined || row.wasCutOff || this.#forgetful.has(row.letterOf)) return;
     violations.push({ kind: "doubled", text: `${key}: version ${version} is stored and in the dead letters.` });
   }
 }

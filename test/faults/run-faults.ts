@@ -40,6 +40,8 @@ export interface FaultsReport {
     readonly letters: number;
     /** Letters of rows that had one: a process died before it could note that. */
     readonly repeatedLetters: number;
+    /** Rows whose write a stop without a spool cut off, which are stored and in the dead letters. */
+    readonly cutOffAndStored: number;
     /** Refused rows that are stored all the same. */
     readonly storedUninvited: number;
   };
@@ -60,7 +62,16 @@ export async function runFaults(options: FaultsOptions): Promise<FaultsReport> {
   const { count, first = 1 } = options;
   const rounds: RoundReport[] = [];
   const skipped = new Set<string>();
-  const rows = { accepted: 0, doubt: 0, refused: 0, stored: 0, letters: 0, repeatedLetters: 0, storedUninvited: 0 };
+  const rows = {
+    accepted: 0,
+    doubt: 0,
+    refused: 0,
+    stored: 0,
+    letters: 0,
+    repeatedLetters: 0,
+    cutOffAndStored: 0,
+    storedUninvited: 0,
+  };
   const givenUp: Record<string, number> = {};
   const failures: Record<string, number> = {};
   let deaths = 0;

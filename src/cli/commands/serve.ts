@@ -132,7 +132,7 @@ function serviceJobs(
   metrics: StoreMetrics,
   urls: () => Promise<JobUrls>,
 ): JobRunner {
-  const definitions = builtInJobs(backfillAccess(config));
+  const definitions = builtInJobs(backfillAccess(config), (applied) => metrics.countMigrations(applied));
   return new JobRunner({ urls, definitions, group: SERVICE_GROUP, work: config.values.jobsEnabled, log, metrics });
 }
 
