@@ -34,6 +34,8 @@ interface Dashboard {
 }
 
 const SERVICES = "market-data-services";
+/** A rate does not see the event with which a series appears, and these come once a day, or less often. */
+const SINCE_START = "since the start of the process.";
 const PANEL_HEIGHT = 8;
 const STAT_HEIGHT = 4;
 const COLUMNS = 24;
@@ -105,7 +107,11 @@ const overview: Dashboard = {
     panel("Events published", [[rate("pulse_publish_total", "stream, outcome"), "{{stream}} {{outcome}}"]], {
       unit: "eps",
     }),
-    panel("Time until the bus has an event", quantiles("pulse_publish_latency_ms"), { unit: "ms" }),
+    panel(
+      "Time until the bus has an event, p95",
+      [['histogram_quantile(0.95, sum by (stream, le) (pulse_publish_latency_ms_bucket{job=~"JOB"}))', "{{stream}}"]],
+      { unit: "ms", about: `Of all events ${SINCE_START}` },
+    ),
     panel("CPU", [['rate(process_cpu_seconds_total{job=~"JOB"}[$__rate_interval])', "{{service}} {{instance}}"]], {
       unit: "percentunit",
     }),
@@ -212,18 +218,20 @@ const databaseAndJobs: Dashboard = {
       [['max by (job_name) (mds_job_queue_oldest_age_seconds{job=~"JOB"})', "{{job_name}}"]],
       { unit: "s" },
     ),
-    panel("Finished runs an hour", [
-      ['sum by (job_name, status) (increase(store_job_runs_total{job=~"JOB"}[1h]))', "{{job_name}} {{status}}"],
-    ]),
     panel(
-      "Time of a run, p95",
+      "Finished runs",
+      [['sum by (job_name, status) (store_job_runs_total{job=~"JOB"})', "{{job_name}} {{status}}"]],
+      { about: `All ${SINCE_START}` },
+    ),
+    panel(
+      "Mean time of a run",
       [
         [
-          'histogram_quantile(0.95, sum by (job_name, le) (increase(store_job_runs_duration_seconds_bucket{job=~"JOB"}[1h])))',
+          'sum by (job_name) (store_job_runs_duration_seconds_sum{job=~"JOB"}) / sum by (job_name) (store_job_runs_duration_seconds_count{job=~"JOB"})',
           "{{job_name}}",
         ],
       ],
-      { unit: "s" },
+      { unit: "s", about: `Of all ${SINCE_START}` },
     ),
   ],
 };
@@ -276,8 +284,8 @@ const drift: Dashboard = {
     ),
     panel(
       "Schemas sent to the registry",
-      [['sum by (outcome) (increase(registry_publish_total{job=~"JOB"}[1h]))', "{{outcome}}"]],
-      { about: "Of the last hour." },
+      [['sum by (outcome) (registry_publish_total{job=~"JOB"})', "{{outcome}}"]],
+      { about: `All ${SINCE_START}` },
     ),
   ],
 };
@@ -324,7 +332,7 @@ function variables({ jobsOf }: Dashboard): object[] {
   return [source, job];
 }
 
-const SOURCE = { type: "prometheus", uid: "${datasource}" };
+const SOURCE = { type: "prometheus", uid: "$datasource" };
 
 function placed({ panels, job }: Dashboard): object[] {
   let x = 0;
