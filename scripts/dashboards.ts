@@ -282,11 +282,9 @@ const drift: Dashboard = {
       [['increase(mds_registry_errors_total{job=~"JOB"}[$__rate_interval])', "{{instance}}"]],
       { about: "The registry did not answer." },
     ),
-    panel(
-      "Schemas sent to the registry",
-      [['sum by (outcome) (registry_publish_total{job=~"JOB"})', "{{outcome}}"]],
-      { about: `All ${SINCE_START}` },
-    ),
+    panel("Schemas sent to the registry", [['sum by (outcome) (registry_publish_total{job=~"JOB"})', "{{outcome}}"]], {
+      about: `All ${SINCE_START}`,
+    }),
   ],
 };
 

@@ -8,7 +8,7 @@ import { RegistryMetrics } from "./registry-metrics.ts";
 import { SpoolMetrics } from "./spool-metrics.ts";
 
 /** One family, as a scrape names it. */
-export interface MetricFamily {
+interface MetricFamily {
   readonly name: string;
   readonly help: string;
   readonly type: string;

@@ -69,7 +69,10 @@ describe("documents", () => {
     expect(read("docs/metrics.md")).toBe(metricsDoc());
   });
 
-  const documents = ["README.md", ...readdirSync(`${ROOT}docs`, { recursive: true }).map((path) => `docs/${path}`)];
+  const documents = [
+    "README.md",
+    ...readdirSync(`${ROOT}docs`, { recursive: true, encoding: "utf8" }).map((path) => `docs/${path}`),
+  ];
   it.each(documents.filter((path) => path.endsWith(".md")))("%s names no metric that does not exist", (path) => {
     const ours =
       /\b(?:mds_(?:coord|worker|spool|dead_letters|schema|registry|job_queue|rows|database_pool|feedback)|store_up|store_job|http_requests?|sink_writes?|pulse_publish|schema_drift_(?:total|last)|migrations_applied|registry_publish)(?:_\w+)?\b/g;

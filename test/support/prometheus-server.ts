@@ -13,7 +13,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 const READY_DEADLINE_MS = 20_000;
 const POLL_MS = 50;
 
-export interface Sample {
+interface Sample {
   readonly metric: Readonly<Record<string, string>>;
   /** Time and value. */
   readonly value: readonly [number, string];
