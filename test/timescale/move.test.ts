@@ -47,12 +47,13 @@ describe.skipIf(process.env["TEST_TIMESCALE_URL"] === undefined)("a database tha
       }
     })();
     const told: string[] = [];
-    const moved = await moveToTimescale(database.adminUrl, {
-      onProgress: (message) => void told.push(message),
-    }).finally(async () => {
+    let moved: Awaited<ReturnType<typeof moveToTimescale>>;
+    try {
+      moved = await moveToTimescale(database.adminUrl, { onProgress: (message) => void told.push(message) });
+    } finally {
       isMoving = false;
       await writer;
-    });
+    }
     expect(moved.map(({ dataset }) => dataset).sort()).toEqual([
       "bars",
       "bars_15m",
