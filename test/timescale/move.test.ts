@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { openStore, type Store } from "../../src/client/open-store.ts";
 import { deleteTenant } from "../../src/database/delete-tenant.ts";
-import { dropFormerTables, moveToTimescale } from "../../src/database/engine/move-to-timescale.ts";
+import { dropFormerTables, type MovedDataset, moveToTimescale } from "../../src/database/engine/move-to-timescale.ts";
 import { openEngine } from "../../src/database/engine/open-engine.ts";
 import { migrateUp, migrationStatus } from "../../src/database/migrator.ts";
 import { openPool } from "../../src/database/pool.ts";
@@ -49,11 +49,12 @@ describe.skipIf(process.env["TEST_TIMESCALE_URL"] === undefined)("a database tha
     const told: string[] = [];
     const moved = await moveToTimescale(database.adminUrl, {
       onProgress: (message) => void told.push(message),
-    }).finally(async () => {
-      isMoving = false;
-      await writer;
-    });
-    expect(moved.map(({ dataset }) => dataset).sort()).toEqual([
+    }).catch((error: unknown) => error);
+    isMoving = false;
+    await writer;
+    if (!Array.isArray(moved)) throw moved;
+    const names = (moved as MovedDataset[]).map(({ dataset }) => dataset);
+    expect(names.sort()).toEqual([
       "bars",
       "bars_15m",
       "bars_1d",
