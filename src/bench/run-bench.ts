@@ -17,9 +17,12 @@ import { csv } from "./scenarios/csv.ts";
 import { datasets } from "./scenarios/datasets.ts";
 import { dump } from "./scenarios/dump.ts";
 import { health } from "./scenarios/health.ts";
+import { httpIngest } from "./scenarios/http-ingest.ts";
 import { ingest } from "./scenarios/ingest.ts";
+import { jobs } from "./scenarios/jobs.ts";
 import { latest } from "./scenarios/latest.ts";
 import { pulse } from "./scenarios/pulse.ts";
+import { recovery } from "./scenarios/recovery.ts";
 import { replay } from "./scenarios/replay.ts";
 import { retention } from "./scenarios/retention.ts";
 import { spool } from "./scenarios/spool.ts";
@@ -72,14 +75,17 @@ const SCENARIOS: readonly Scenario[] = [
   window,
   latest,
   aggregates,
+  httpIngest,
   csv,
   dump,
   retention,
   spool,
   columnstore,
+  recovery,
   coordinator,
   pulse,
   health,
+  jobs,
   start,
 ];
 export const SCENARIO_NAMES: readonly string[] = SCENARIOS.map(({ name }) => name);

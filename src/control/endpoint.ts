@@ -27,11 +27,13 @@ export interface Endpoint {
   readonly summary: string;
   /** Whole sentences. */
   readonly description?: string;
-  readonly auth: "none" | "admin";
+  readonly auth: "none" | "admin" | "ingest";
   readonly params?: SchemaName;
   readonly query?: SchemaName;
-  /** `backfill`: by the schema of the job that the path names. */
-  readonly body?: SchemaName | "backfill";
+  /** `backfill`: by the schema of the job that the path names. `rows`: those of the dataset that the path names. */
+  readonly body?: SchemaName | "backfill" | "rows";
+  /** Schema of its problems, where they have members beside the usual ones. */
+  readonly problem?: SchemaName;
   /** Whether a request without a body counts as `{}`. */
   readonly isBodyOptional?: boolean;
   /** It makes a job: takes `Idempotency-Key`, and answers 202 with `Location`. */
@@ -65,6 +67,14 @@ export type AnswerOf<E> =
 
 /** Kinds of error that every endpoint of a kind may answer with. */
 const ADMIN_ERRORS: readonly ErrorCode[] = ["unauthorized", "too_many_attempts", "admin_disabled", "request_invalid"];
+const INGEST_ERRORS: readonly ErrorCode[] = [
+  "unauthorized",
+  "token_refused",
+  "too_many_attempts",
+  "database_unavailable",
+  "database_overloaded",
+  "internal",
+];
 const DATABASE_ERRORS: readonly ErrorCode[] = [
   "database_unavailable",
   "database_overloaded",
@@ -92,6 +102,7 @@ export function errorsOf(endpoint: Endpoint): readonly ErrorCode[] {
     ...new Set([
       ...(endpoint.errors ?? []),
       ...(isAdmin ? ADMIN_ERRORS : []),
+      ...(endpoint.auth === "ingest" ? INGEST_ERRORS : []),
       ...(endpoint.body === undefined ? [] : BODY_ERRORS),
       ...(endpoint.makesJob ? JOB_ERRORS : []),
       ...(isAdmin ? DATABASE_ERRORS : []),

@@ -5,6 +5,7 @@
 import type { Endpoint } from "./endpoint.ts";
 
 const HEALTH = "Health";
+const INGEST = "Rows";
 const MAINTENANCE = "Maintenance";
 const POLICIES = "Policies";
 const JOBS = "Jobs";
@@ -51,9 +52,13 @@ export const ENDPOINTS = {
     path: "/readyz",
     tag: HEALTH,
     summary: "Whether to send requests here",
-    description: "503 while the database is away, migrations are pending, or the process is stopping.",
+    description:
+      "503 while the database is away, migrations are pending, or the process is stopping. With `for=ingest`: 200 while " +
+      "rows are accepted, also without a database.",
     auth: "none",
+    query: "ReadyQuery",
     answers: health,
+    errors: ["request_invalid"],
   },
   metrics: {
     method: "GET",
@@ -71,6 +76,22 @@ export const ENDPOINTS = {
     auth: "none",
     answers: { 200: { description: "Read from the database.", schema: "SchemaVersion" } },
     errors: ["database_unavailable", "database_overloaded", "database_refused", "internal"],
+  },
+  ingest: {
+    method: "POST",
+    path: "/v1/{dataset}",
+    tag: INGEST,
+    summary: "Send rows",
+    description:
+      "NDJSON or a JSON array, plain or compressed by gzip (told by its bytes), 64 MiB at most. Rows are accepted from the " +
+      "first on: every answer says up to which line, so go on behind it; to repeat lines changes nothing. 202 when all " +
+      "are durable, though not yet in the database.",
+    auth: "ingest",
+    params: "IngestPath",
+    body: "rows",
+    problem: "IngestProblem",
+    answers: { 202: { description: "All rows are durable but for those rejected.", schema: "AcceptedRows" } },
+    errors: ["not_found", "rows_rejected", "body_incomplete", "queue_full", "spool_unavailable", "shutting_down"],
   },
   migrate: {
     method: "POST",

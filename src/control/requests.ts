@@ -9,6 +9,10 @@ export const backfillPath = z.object({ job: z.string().min(1).max(64).describe("
 export const tenantPath = z.object({ tenant: tenantName });
 export const tokenPath = z.object({ tenant: tenantName, id: z.uuid().describe("The token's id.") });
 
+export const readyQuery = z.object({
+  for: z.enum(["ingest"]).optional().describe("What is to be sent here; requests of all kinds unless given."),
+});
+
 /** More than a screen of jobs and less than a large answer. */
 const DEFAULT_JOBS = 100;
 

@@ -26,18 +26,23 @@ import {
   policyChanges,
   policyList,
   policyQuery,
+  readyQuery,
   tenantPath,
   tokenPath,
 } from "./requests.ts";
+import { acceptedRows, ingestPath, ingestProblem } from "./rows.ts";
 
 export const SCHEMAS = {
   AcceptedJob: acceptedJob,
+  AcceptedRows: acceptedRows,
   AcceptedJobs: acceptedJobs,
   Alive: z.object({ status: z.literal("alive") }),
   BackfillPath: backfillPath,
   CreatedIngestToken: createdIngestToken,
   HealthStatus: healthStatus,
   IngestFilesInput: ingestFilesInput,
+  IngestPath: ingestPath,
+  IngestProblem: ingestProblem,
   IngestToken: ingestToken,
   IngestTokenList: z.object({ tokens: z.array(ingestToken) }),
   Job: job,
@@ -52,6 +57,7 @@ export const SCHEMAS = {
   PolicyList: policyList,
   PolicyQuery: policyQuery,
   Problem: problem,
+  ReadyQuery: readyQuery,
   RebuildAggregatesInput: rebuildAggregatesInput,
   RefreshAggregatesInput: refreshAggregatesInput,
   RetentionInput: retentionInput,

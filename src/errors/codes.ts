@@ -75,6 +75,11 @@ export const ERROR_CODES = {
   idempotency_key_invalid: fact(400),
   idempotency_key_reused: fact(422),
 
+  // Rows over HTTP
+  token_refused: fact(403),
+  body_incomplete: fact(400, true),
+  rows_rejected: fact(422),
+
   // Ledger of runs
   run_unknown: fact(404),
   run_finished: fact(409),

@@ -33,6 +33,9 @@ const PING_INTERVAL_MS = 5_000;
 /** Until the server is asked again that would not take a command now. */
 const LATER_PAUSE_MS = 1_000;
 
+/** An event waits so long for others to go with it: a batch costs the publisher's thread as much as several events. */
+const GATHER_MS = 5;
+
 /** Answers by which a server says that it will take the command later: out of memory, loading, failing over. */
 const LATER: ReadonlySet<string> = new Set([
   ...["OOM", "LOADING", "READONLY", "BUSY", "MASTERDOWN", "NOREPLICAS", "TRYAGAIN", "CLUSTERDOWN", "MISCONF"],
@@ -132,23 +135,30 @@ export class RedisBus implements EventBus {
   }
 
   async #send(session: RedisSession): Promise<void> {
-    while (!session.signal.aborted) {
-      if (this.#buffer.size > 0) {
-        this.#refusing = !(await this.#sendBatch(session, this.#buffer.take(BATCH_EVENTS)));
-        if (this.#refusing) await sleep(LATER_PAUSE_MS, undefined, { signal: session.signal }).catch(() => undefined);
-      } else if (this.#closing) this.#ending.abort();
-      else await this.#idle(session);
+    const wake = (): void => this.#wake.resolve();
+    const pings = setInterval(wake, PING_INTERVAL_MS);
+    session.signal.addEventListener("abort", wake, { once: true });
+    try {
+      while (!session.signal.aborted) await this.#sendNext(session);
+    } finally {
+      clearInterval(pings);
     }
+  }
+
+  async #sendNext(session: RedisSession): Promise<void> {
+    if (this.#buffer.size > 0) {
+      this.#refusing = !(await this.#sendBatch(session, this.#buffer.take(BATCH_EVENTS)));
+      if (this.#refusing) await sleep(LATER_PAUSE_MS, undefined, { signal: session.signal }).catch(() => undefined);
+    } else if (this.#closing) this.#ending.abort();
+    else await this.#idle(session);
   }
 
   async #idle(session: RedisSession): Promise<void> {
     this.#wake = Promise.withResolvers();
-    if (this.#buffer.size > 0 || this.#closing) return;
-    const pausing = new AbortController();
-    const pause = sleep(PING_INTERVAL_MS, true, { signal: AbortSignal.any([session.signal, pausing.signal]) });
-    const isOver = await Promise.race([this.#wake.promise, pause.catch(() => false)]);
-    pausing.abort();
-    if (isOver === true) await answered(session.send(["PING"]));
+    await this.#wake.promise;
+    if (session.signal.aborted || this.#closing) return;
+    if (this.#buffer.size === 0) await answered(session.send(["PING"]));
+    else await new Promise((resolve) => setTimeout(resolve, GATHER_MS));
   }
 
   /** Puts back what was not taken, in order. True when all was, false when the server will take it later. */

@@ -8,7 +8,8 @@ import { StoreError } from "../errors/store-error.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { FailedAttempts } from "./failed-attempts.ts";
 
-const REALM = "market-data-store";
+/** Of all our tokens. */
+export const REALM = "market-data-store";
 
 interface GuardOptions {
   /** The token; without one nobody passes. */
@@ -35,12 +36,12 @@ export function bearerGuard({
   return (request, reply, done) => {
     if (expected === undefined) return done(disabled());
     const shutOut = attempts.shutOutSeconds(request.ip);
-    if (shutOut !== undefined) return done(tooMany(reply, shutOut));
+    if (shutOut !== undefined) return done(tooManyAttempts(reply, shutOut));
     const given = bearerToken(request);
     const hash = sha256(given ?? "");
     if (timingSafeEqual(hash, expected)) return done();
     const verdict = attempts.note(request.ip, hash.toString("base64"));
-    if (verdict.kind === "limited") return done(tooMany(reply, verdict.retryAfterSeconds));
+    if (verdict.kind === "limited") return done(tooManyAttempts(reply, verdict.retryAfterSeconds));
     const { method, ip } = request;
     log.warn(
       { method, endpoint: request.routeOptions.url, ip },
@@ -54,7 +55,8 @@ export function bearerGuard({
   };
 }
 
-function tooMany(reply: FastifyReply, seconds: number): StoreError {
+/** For an address from which too many attempts failed. */
+export function tooManyAttempts(reply: FastifyReply, seconds: number): StoreError {
   reply.header("retry-after", String(seconds));
   return new StoreError("too_many_attempts", `Too many attempts failed from this address; try again in ${seconds} s.`);
 }

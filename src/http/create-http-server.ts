@@ -4,17 +4,16 @@
  */
 import { METHODS } from "node:http";
 import type { Duplex } from "node:stream";
-import { type FastifyInstance, type FastifyReply, fastify } from "fastify";
+import { type FastifyInstance, fastify } from "fastify";
 import { StoreError } from "../errors/store-error.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import * as limits from "./limits.ts";
 import { asStoreError, PROBLEM_CONTENT_TYPE, problemOf } from "./problem.ts";
 import { type RequestCounter, recordRequest, recordRequests } from "./request-record.ts";
+import { sendProblem } from "./send-problem.ts";
+import { tellUnfinishedBody } from "./unfinished-body.ts";
 import { answerWrongMethods } from "./wrong-methods.ts";
 import { ZOD_SCHEMAS } from "./zod-validation.ts";
-
-/** For what is too much just now and says nothing better. */
-const RETRY_AFTER_SECONDS = 5;
 
 interface HttpServerOptions {
   readonly log: Logger;
@@ -60,20 +59,13 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
   return app;
 }
 
-function sendProblem(reply: FastifyReply, error: StoreError): FastifyReply {
-  if (error.status === 429 && !reply.hasHeader("retry-after")) reply.header("retry-after", String(RETRY_AFTER_SECONDS));
-  return reply
-    .code(error.status)
-    .type(PROBLEM_CONTENT_TYPE)
-    .send(JSON.stringify(problemOf(error)));
-}
-
 /** Answers what node's parser could not read; there is no request then, only a connection. */
 function answerUnreadable(error: Error & { code?: string }, socket: Duplex): void {
   if (error.code === "ECONNRESET" || !socket.writable) {
     socket.destroy();
     return;
   }
+  if (tellUnfinishedBody(socket, error)) return;
   const problem = problemOf(asStoreError({ code: error.code, statusCode: 400 }));
   const body = JSON.stringify(problem);
   const head = [

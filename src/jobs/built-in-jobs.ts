@@ -12,14 +12,17 @@ import { rebuildAggregatesJob } from "./rebuild-aggregates-job.ts";
 import { refreshAggregatesJob } from "./refresh-aggregates-job.ts";
 import { retentionJob } from "./retention-job.ts";
 
-/** All of them; `access` says what backfills may read. */
-export function builtInJobs(access: BackfillAccess): readonly JobDefinition[] {
+/** All of them; `access` says what backfills may read, `onMigrated` is told how many migrations a job applied. */
+export function builtInJobs(
+  access: BackfillAccess,
+  onMigrated: (migrations: number) => void = () => {},
+): readonly JobDefinition[] {
   return [
     compressionJob,
     deleteTenantJob,
     ingestFilesJob(access),
     makePartitionsJob,
-    migrateJob,
+    migrateJob(onMigrated),
     pruneRuns,
     rebuildAggregatesJob,
     refreshAggregatesJob,

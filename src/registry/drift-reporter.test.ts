@@ -132,7 +132,10 @@ describe("DriftReporter", () => {
         ...{ registry_sha256: schemaSha256(other), registry_version: "2", detected_at: expect.any(Number) },
       },
     ]);
-    expect(reporter.health()).toEqual({ state: "degraded", details: { track: "v1", drift: NAME, breaking: NAME } });
+    expect(reporter.health()).toEqual({
+      state: "degraded",
+      details: { reason: "breaking drift", track: "v1", drift: NAME, breaking: NAME },
+    });
     let text = await metric();
     expect(text).toContain(`schema_drift_total{${labels}} 1`);
     expect(text).toContain(`mds_schema_drift_state{${labels}} 1`);

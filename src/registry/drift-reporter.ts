@@ -88,6 +88,7 @@ export class DriftReporter {
     const missing = names(({ status }) => status === "missing");
     const details = {
       ...(this.#fault !== undefined && { code: this.#fault }),
+      ...(this.#fault === undefined && breaking.length > 0 && { reason: "breaking drift" }),
       track: this.#options.track,
       ...(drifting.length > 0 && { drift: drifting.join(", ") }),
       ...(breaking.length > 0 && { breaking: breaking.join(", ") }),

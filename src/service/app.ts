@@ -1,6 +1,7 @@
 /** The service's HTTP side: its routes on the common server. It is built from what it shows and listens to nothing. */
 import type { FastifyInstance } from "fastify";
 import { packageVersion } from "../config/version.ts";
+import { findTokenTenant } from "../database/ingest-tokens.ts";
 import { StoreError } from "../errors/store-error.ts";
 import { bearerGuard } from "../http/bearer-guard.ts";
 import { createHttpServer } from "../http/create-http-server.ts";
@@ -9,9 +10,12 @@ import type { Logger } from "../telemetry/logger.ts";
 import type { StoreMetrics } from "../telemetry/metrics.ts";
 import type { AdminParts } from "./accept-job.ts";
 import type { HealthSnapshot } from "./health-monitor.ts";
+import { ingestGuard } from "./ingest-guard.ts";
+import { IngestTokenCache } from "./ingest-token-cache.ts";
 import { addBackfillRoutes } from "./routes/backfill-routes.ts";
 import { addDocumentRoutes } from "./routes/document-routes.ts";
 import { addHealthRoutes } from "./routes/health-routes.ts";
+import { addIngestRoutes } from "./routes/ingest-routes.ts";
 import { addJobRoutes } from "./routes/job-routes.ts";
 import { addMaintenanceRoutes } from "./routes/maintenance-routes.ts";
 import { addMetricsRoutes } from "./routes/metrics-routes.ts";
@@ -20,6 +24,7 @@ import { addSchemaRoutes } from "./routes/schema-routes.ts";
 import { addTenantRoutes } from "./routes/tenant-routes.ts";
 import { addTokenRoutes } from "./routes/token-routes.ts";
 import type { ServiceDatabase } from "./service-database.ts";
+import type { ServiceIngest } from "./service-ingest.ts";
 
 interface AppOptions {
   readonly log: Logger;
@@ -30,10 +35,12 @@ interface AppOptions {
   readonly adminToken?: string | undefined;
   /** Without one no route can make or show jobs. */
   readonly jobs?: JobQueue | undefined;
+  /** Without one no rows are accepted. */
+  readonly ingest?: Pick<ServiceIngest, "admit"> | undefined;
 }
 
 /** Makes the app. */
-export function createApp({ log, metrics, health, database, adminToken, jobs }: AppOptions): FastifyInstance {
+export function createApp({ log, metrics, health, database, adminToken, jobs, ingest }: AppOptions): FastifyInstance {
   const guard = bearerGuard({ token: adminToken, disabled: adminDisabled, log });
   const parts: AdminParts = {
     database,
@@ -42,6 +49,9 @@ export function createApp({ log, metrics, health, database, adminToken, jobs }: 
       return jobs;
     },
   };
+  const tokens = new IngestTokenCache({
+    lookUp: async (token, signal) => findTokenTenant(await database.admin(signal), token, signal),
+  });
   return createHttpServer({
     log,
     metrics,
@@ -55,6 +65,7 @@ export function createApp({ log, metrics, health, database, adminToken, jobs }: 
       addPolicyRoutes(app, guard, parts);
       addTenantRoutes(app, guard, parts);
       addTokenRoutes(app, guard, parts);
+      addIngestRoutes(app, ingestGuard({ tokens, log }), { ingest, metrics, log });
       addDocumentRoutes(app, { jobs, version: packageVersion() });
     },
   });

@@ -11,9 +11,14 @@ const AWAY: ReadonlySet<ErrorCode> = new Set([
   "aborted",
 ]);
 
+/** Whether an error says that the database cannot be asked just now. */
+export function isAway(error: unknown): error is StoreError {
+  return error instanceof StoreError && AWAY.has(error.code);
+}
+
 /** What to throw for what a call of the database threw. Anything but its absence stays what it is. */
 export function asAway(cause: unknown): unknown {
-  if (!(cause instanceof StoreError && AWAY.has(cause.code))) return cause;
+  if (!isAway(cause)) return cause;
   const code = cause.status === 503 ? cause.code : "database_unavailable";
   return new StoreError(code, "The database does not answer; try again later.", { cause });
 }

@@ -42,13 +42,15 @@ function row({
     ...(description === undefined ? [] : [description]),
     ...(body === undefined
       ? []
-      : [`Body: ${body === "backfill" ? "what the job takes" : `\`${body}\``}${isBodyOptional ? ", optional" : ""}.`]),
+      : [
+          `Body: ${body === "backfill" ? "what the job takes" : body === "rows" ? "rows" : `\`${body}\``}${isBodyOptional ? ", optional" : ""}.`,
+        ]),
     ...(makesJob ? ["Takes `Idempotency-Key`."] : []),
   ];
   const kinds = Object.entries(answers).map(([status, { schema, mediaType }]) =>
     schema === undefined && mediaType === undefined ? status : `${status} \`${schema ?? mediaType}\``,
   );
   const own = errors.map((code) => `\`${code}\``).join(", ");
-  const cells = [`\`${method} ${path}\`${auth === "admin" ? " (admin)" : ""}`, notes.join(" "), kinds.join(", "), own];
+  const cells = [`\`${method} ${path}\`${auth === "none" ? "" : ` (${auth})`}`, notes.join(" "), kinds.join(", "), own];
   return `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
 }

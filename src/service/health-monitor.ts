@@ -19,6 +19,8 @@ export interface HealthProbe {
   readonly name: string;
   /** Whether the store is ready only while this component is healthy. */
   readonly neededForReady: boolean;
+  /** Whether rows can be sent here only while this component is healthy. */
+  readonly neededForIngest?: boolean;
   /** What it says. One that throws, or is silent until the signal is aborted, is degraded. */
   check(signal: AbortSignal): Promise<ComponentReport>;
 }
@@ -30,6 +32,8 @@ export interface HealthSnapshot {
   readonly body: string;
   /** Whether all that is needed to serve is healthy, and the process is not stopping. */
   readonly ready: boolean;
+  /** Whether rows can be sent here; false where there is no ingestion. */
+  readonly readyForIngest: boolean;
 }
 
 interface HealthMonitorOptions {
@@ -127,9 +131,17 @@ export class HealthMonitor {
       version: this.#options.version,
       ts: this.#checkedAt / 1_000,
     };
-    const needed = this.#options.probes.filter(({ neededForReady }) => neededForReady).map(({ name }) => name);
-    const ready = components.every((component) => component.state === "healthy" || !needed.includes(component.name));
-    return { status, body: JSON.stringify(status), ready: ready && !this.#stopping };
+    const { probes } = this.#options;
+    const isWell = (needed: readonly HealthProbe[]): boolean =>
+      !this.#stopping &&
+      needed.every(({ name }) => components.some((one) => one.name === name && one.state === "healthy"));
+    const forIngest = probes.filter(({ neededForIngest }) => neededForIngest);
+    return {
+      status,
+      body: JSON.stringify(status),
+      ready: isWell(probes.filter(({ neededForReady }) => neededForReady)),
+      readyForIngest: forIngest.length > 0 && isWell(forIngest),
+    };
   }
 }
 

@@ -52,10 +52,11 @@ export interface OpenApiDocument {
 }
 
 const DESCRIPTION =
-  "The admin API of market-data-store. Errors are problem details (RFC 9457) with a stable `code`. Unknown fields of " +
+  "The HTTP API of market-data-store. Errors are problem details (RFC 9457) with a stable `code`. Unknown fields of " +
   "answers are to be ignored; those of requests are refused.";
 
 const JSON_TYPE = "application/json";
+const NDJSON_TYPE = "application/x-ndjson";
 const TARGET: z.core.ToJSONSchemaParams = {
   target: "draft-2020-12",
   io: "input",
@@ -98,6 +99,7 @@ export function openApiDocument(options: {
       schemas: Object.fromEntries(Object.entries(schemas).filter(([name]) => !inParameters.has(name))),
       securitySchemes: {
         admin: { type: "http", scheme: "bearer", description: "The token of the setting ADMIN_TOKEN." },
+        ingest: { type: "http", scheme: "bearer", description: "An ingest token, which names the tenant." },
       },
     },
   };
@@ -110,19 +112,23 @@ function operationOf(
   backfills: readonly JobDefinition[],
 ): Operation {
   const { tag, summary, description, auth, body, isBodyOptional = false } = endpoint;
-  const bodySchema = body === undefined ? undefined : body === "backfill" ? backfillSchema(backfills) : refTo(body);
   return {
     operationId,
     tags: [tag],
     summary,
     ...(description !== undefined && { description }),
-    security: auth === "admin" ? [{ admin: [] }] : [],
+    security: auth === "none" ? [] : [{ [auth]: [] }],
     ...(parameters.length > 0 && { parameters }),
-    ...(bodySchema !== undefined && {
-      requestBody: { required: !isBodyOptional, content: { [JSON_TYPE]: { schema: bodySchema } } },
-    }),
+    ...(body !== undefined && { requestBody: { required: !isBodyOptional, content: contentOf(body, backfills) } }),
     responses: { ...successes(endpoint), ...failures(endpoint) },
   };
+}
+
+function contentOf(body: NonNullable<Endpoint["body"]>, backfills: readonly JobDefinition[]): Content {
+  if (body === "backfill") return { [JSON_TYPE]: { schema: backfillSchema(backfills) } };
+  if (body !== "rows") return { [JSON_TYPE]: { schema: refTo(body) } };
+  const rows: JsonSchema = { type: "array", items: { type: "object" } };
+  return { [NDJSON_TYPE]: { schema: { type: "string" } }, [JSON_TYPE]: { schema: rows } };
 }
 
 /** Parameters are written out where they are used; everything else is a component. */
@@ -172,10 +178,10 @@ function successes({ answers, makesJob }: Endpoint): Record<string, ResponseObje
 function failures(endpoint: Endpoint): Record<string, ResponseObject> {
   const codes = Map.groupBy(errorsOf(endpoint), (code) => ERROR_CODES[code].status);
   const statuses = [...codes].filter(([status]) => endpoint.answers[status] === undefined);
-  return Object.fromEntries(statuses.map(([status, list]) => [String(status), failure(status, list)]));
+  return Object.fromEntries(statuses.map(([status, list]) => [String(status), failure(status, list, endpoint)]));
 }
 
-function failure(status: number, codes: readonly ErrorCode[]): ResponseObject {
+function failure(status: number, codes: readonly ErrorCode[], { problem = "Problem" }: Endpoint): ResponseObject {
   const header = (description: string) => ({ description, schema: { type: "string" } as JsonSchema });
   return {
     description: `Code ${codes.map((code) => `\`${code}\``).join(" or ")}.`,
@@ -183,7 +189,7 @@ function failure(status: number, codes: readonly ErrorCode[]): ResponseObject {
     ...(status === 429 && { headers: { "Retry-After": header("Seconds.") } }),
     content: {
       [PROBLEM_CONTENT_TYPE]: {
-        schema: { allOf: [refTo("Problem")], properties: { code: { enum: [...codes] } } } as JsonSchema,
+        schema: { allOf: [refTo(problem)], properties: { code: { enum: [...codes] } } } as JsonSchema,
       },
     },
   };

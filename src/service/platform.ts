@@ -1,5 +1,5 @@
 /**
- * What ties the service to its platform: feedback to producers by webhook and event bus, and the schema registry with
+ * What ties the service to its platform: the event bus, which carries feedback and drift, and the schema registry with
  * which it compares its contracts. Each may be away or switched off; the service goes on without.
  */
 import type { Config } from "../config/settings.ts";
@@ -7,29 +7,26 @@ import { packageVersion } from "../config/version.ts";
 import { clearDrift, noteDrift } from "../database/drift-state.ts";
 import type { EventBus } from "../feedback/event-bus.ts";
 import type { FeedbackBus } from "../feedback/feedback-bus.ts";
-import { openFeedback } from "../feedback/open-feedback.ts";
 import { openPulse, type Pulse } from "../feedback/open-pulse.ts";
 import type { PulsePublisher } from "../feedback/pulse-publisher.ts";
 import { settledWithin } from "../feedback/settled-within.ts";
 import type { DriftLedger, DriftReporter } from "../registry/drift-reporter.ts";
-import type { IngestMetrics } from "../telemetry/ingest-metrics.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { StoreMetrics } from "../telemetry/metrics.ts";
 import type { HealthProbe } from "./health-monitor.ts";
 import type { ServiceDatabase } from "./service-database.ts";
 
-export type PlatformConfig = Parameters<typeof openFeedback>[0] &
-  Pick<
-    Config,
-    | "pulseEnabled"
-    | "eventBusBackend"
-    | "redisUrl"
-    | "pulseNamespace"
-    | "schemaTrack"
-    | "registryUrl"
-    | "registryTrack"
-    | "driftIntervalMs"
-  >;
+export type PlatformConfig = Pick<
+  Config,
+  | "pulseEnabled"
+  | "eventBusBackend"
+  | "redisUrl"
+  | "pulseNamespace"
+  | "schemaTrack"
+  | "registryUrl"
+  | "registryTrack"
+  | "driftIntervalMs"
+>;
 
 interface PlatformOptions {
   /** Without it neither part is there. */
@@ -37,15 +34,13 @@ interface PlatformOptions {
   readonly database: Pick<ServiceDatabase, "admin">;
   readonly log: Logger;
   readonly metrics: StoreMetrics;
-  /** Counts what became of feedback. */
-  readonly ingestMetrics?: IngestMetrics | undefined;
+  /** What coordinators say on it goes to the event bus. */
+  readonly feedback?: FeedbackBus | undefined;
 }
 
 /** The parts that are switched on. */
 export interface Platform {
   readonly probes: readonly HealthProbe[];
-  /** For coordinators: what they publish here reaches the webhook and the event bus. Undefined when it is switched off. */
-  readonly feedback: FeedbackBus | undefined;
   /** Begins to compare contracts. */
   start(): void;
   /** Ends the comparison and sends what the bus still holds, within 2 s. After coordinators, before the database. */
@@ -55,27 +50,21 @@ export interface Platform {
 /** Handing feedback on takes a turn of the event loop; only a slow webhook takes longer, and that is not waited for. */
 const FEEDBACK_DRAIN_MS = 200;
 
-const NOTHING: Platform = { probes: [], feedback: undefined, start: () => undefined, stop: () => Promise.resolve() };
+const NOTHING: Platform = { probes: [], start: () => undefined, stop: () => Promise.resolve() };
 
-/**
- * @throws StoreError `packages_missing` when the event bus is on Redis and its package is not installed,
- *   `config_invalid` when feedback is to be sent and it is not said where to.
- */
+/** @throws StoreError `packages_missing` when the event bus is on Redis and its package is not installed. */
 export async function openPlatform(options: PlatformOptions): Promise<Platform> {
-  const { config, log, ingestMetrics } = options;
+  const { config, feedback } = options;
   if (config === undefined) return NOTHING;
-  const feedback = openFeedback(config, { log, ...(ingestMetrics && { metrics: ingestMetrics }) });
   const pulse = config.pulseEnabled ? await openServicePulse(config, options) : undefined;
-  if (pulse !== undefined) feedback.bus?.subscribe(pulse.publisher);
+  if (pulse !== undefined) feedback?.subscribe(pulse.publisher);
   const drift = config.registryUrl === undefined ? undefined : await openDrift(config, options, pulse?.publisher);
   return {
     probes: [...(pulse ? [pulseProbe(pulse.bus)] : []), ...(drift ? [registryProbe(drift)] : [])],
-    feedback: feedback.bus,
     start: () => drift?.start(),
     stop: async () => {
       await drift?.stop();
-      if (feedback.bus !== undefined) await settledWithin(feedback.bus.drained(), FEEDBACK_DRAIN_MS);
-      feedback.close();
+      if (feedback !== undefined) await settledWithin(feedback.drained(), FEEDBACK_DRAIN_MS);
       await pulse?.close();
     },
   };

@@ -17,11 +17,16 @@ import { HealthMonitor, type HealthSnapshot } from "./health-monitor.ts";
 import { databaseProbe, migrationsProbe, prometheusProbe } from "./health-probes.ts";
 import { openPlatform, type Platform, type PlatformConfig } from "./platform.ts";
 import type { ServiceDatabase } from "./service-database.ts";
+import type { ServiceIngest } from "./service-ingest.ts";
 import { jobsProbe, type ServiceJobs, startJobs } from "./start-jobs.ts";
 import { type MigrationProgress, startMigration } from "./start-migration.ts";
 
 /** The part of the time for stopping that requests may take; the rest is for closing the database. */
 const REQUESTS_SHARE = 0.8;
+/** The part of that time after which bodies under way are answered with what is accepted of them. */
+const BODIES_SHARE = 0.5;
+/** The part of the rest that writing accepted rows may take; a write that is told to end takes up to 2 s more. */
+const DRAIN_SHARE = 0.5;
 /** Under npm both the terminal and npm send Ctrl-C on; what comes so soon after the first is the same wish. */
 const SAME_SIGNAL_MS = 500;
 /** A connection that falls idle while stopping is closed within this time, instead of after its keep-alive time. */
@@ -37,6 +42,8 @@ export interface ServiceOptions {
   readonly jobs?: ServiceJobs | undefined;
   /** Event bus and schema registry; without it the service has neither. */
   readonly platform?: PlatformConfig | undefined;
+  /** Takes rows over HTTP; started and stopped with the service. */
+  readonly ingest?: ServiceIngest | undefined;
   readonly log: Logger;
   readonly metrics: StoreMetrics;
   /** Called once, when the service is ready for the first time. */
@@ -92,12 +99,16 @@ export async function runService(options: ServiceOptions): Promise<number> {
  * @throws StoreError `listen_failed` when it cannot listen; the database is closed then.
  */
 export async function startService(options: ServiceOptions): Promise<RunningService> {
-  const { config, database, log, metrics, adminToken, jobs } = options;
+  const { config, database, log, metrics, adminToken, jobs, ingest } = options;
   const ending = new AbortController();
   let progress: MigrationProgress = { kind: config.migrateOnStart ? "waiting" : "done" };
   let url = "";
   let wasReady = false;
-  const platform = await openPlatform({ config: options.platform, database, log, metrics }).catch(async (error) => {
+  const platform = await openPlatform({
+    config: options.platform,
+    feedback: ingest?.feedback,
+    ...{ database, log, metrics },
+  }).catch(async (error) => {
     await database.close();
     throw error;
   });
@@ -109,6 +120,7 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
       prometheusProbe(metrics),
       ...(jobs === undefined ? [] : [jobsProbe(jobs)]),
       ...platform.probes,
+      ...(ingest === undefined ? [] : [ingest.probe]),
     ],
     onChange: (snapshot) => {
       metrics.setUp(snapshot.ready);
@@ -117,7 +129,7 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
       wasReady ||= snapshot.ready;
     },
   });
-  const app = createApp({ log, metrics, health, database, adminToken, jobs });
+  const app = createApp({ log, metrics, health, database, adminToken, jobs, ingest });
   metrics.watchPool(() => database.poolCounts());
   url = await listen(app, options, platform);
   log.info({ url }, "Listening.");
@@ -133,12 +145,13 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
   const started = jobs === undefined ? migrated : migrated.then(() => startJobs(jobs, log, ending.signal));
   health.start();
   platform.start();
+  ingest?.start();
 
   let stopped: Promise<void> | undefined;
   const stop = (): Promise<void> => {
     ending.abort();
     stopped ??= stopParts({
-      ...{ app, health, started, platform, database, jobs, log },
+      ...{ app, health, started, platform, database, jobs, ingest, log },
       timeoutMs: config.shutdownTimeoutMs,
     });
     return stopped;
@@ -192,22 +205,30 @@ interface Parts {
   readonly platform: Platform;
   readonly database: ServiceDatabase;
   readonly jobs: ServiceJobs | undefined;
+  readonly ingest: ServiceIngest | undefined;
   readonly log: Logger;
   readonly timeoutMs: number;
 }
 
-async function stopParts({ app, health, started, platform, database, jobs, log, timeoutMs }: Parts): Promise<void> {
+async function stopParts(parts: Parts): Promise<void> {
+  const { app, health, started, platform, database, jobs, ingest, log, timeoutMs } = parts;
   const startedAt = performance.now();
   const requestsMs = timeoutMs * REQUESTS_SHARE;
   health.beginStopping();
+  const endBodies = setTimeout(() => ingest?.beginStopping(), requestsMs * BODIES_SHARE);
   await Promise.all([
     finishRequests(app, requestsMs, log),
     inTime("The health check", health.stop(), requestsMs, log),
     inTime("The start", started, requestsMs, log),
     ...(jobs === undefined ? [] : [inTime("The job runner", jobs.stop({ timeoutMs: requestsMs }), requestsMs, log)]),
   ]);
-  // After the requests: they may have something to tell.
+  clearTimeout(endBodies);
   const rest = (): number => Math.max(0, timeoutMs - (performance.now() - startedAt));
+  // After the requests, whose rows it holds.
+  if (ingest !== undefined) {
+    await inTime("Ingestion", ingest.stop({ timeoutMs: rest() * DRAIN_SHARE }), rest(), log);
+  }
+  // After ingestion, which may have something to tell.
   await inTime("The event bus", platform.stop(), rest() / 2, log);
   await inTime("The database", database.close(), rest(), log);
   log.info("Stopped.");

@@ -29,7 +29,7 @@ export interface SinkOptions {
   readonly storeMetrics?: Pick<StoreMetrics, "countRows"> | undefined;
 }
 
-type DatasetSinks = Readonly<Record<DatasetName, Sink>>;
+export type DatasetSinks = Readonly<Record<DatasetName, Sink>>;
 
 interface OpenSinks {
   readonly sinks: DatasetSinks;

@@ -147,7 +147,9 @@ describe.skipIf(binary === undefined)(`drift from end to end${missing}`, () => {
     };
     const command = (...args: string[]): Promise<CommandResult> => mds(args, { cwd: scratch.path, env });
     expect((await command("registry", "publish")).code).toBe(0);
-    const serve = () => start(["serve", "--host", "127.0.0.1", "--port", "0"], env);
+    // A spool has one owner, so each replica has a folder of its own.
+    const serve = () =>
+      start(["serve", "--host", "127.0.0.1", "--port", "0"], { ...env, MDS_DATA_DIR: `data-${processes.length}` });
     const tail = start(["pulse", "tail", "--stream", "telemetry.schema_drift"], env);
     await until(() => expect(tail.output.stderr).toContain("Listening to mdp.telemetry.schema_drift."));
     const stores = await Promise.all([serve(), serve()].map(urlOf));
@@ -175,7 +177,7 @@ describe.skipIf(binary === undefined)(`drift from end to end${missing}`, () => {
         expect(await componentOf(store, "registry")).toEqual({
           name: "registry",
           state: "degraded",
-          details: { track: "v1", drift: NAME, breaking: NAME },
+          details: { reason: "breaking drift", track: "v1", drift: NAME, breaking: NAME },
         }),
       );
       expect((await fetch(`${store}/readyz`)).status).toBe(200);

@@ -187,6 +187,18 @@ describe("news", () => {
     expect(rows).toHaveLength(3);
   });
 
+  it("fold an article that comes twice among others of the same moment", async () => {
+    const article = (url: string, sentiment_score: number) => ({ ...item, vendor: "crowd", url, sentiment_score });
+    const rows = ["b", "a", "c", "a", "b", "a"].map((url, at) => article(url, at / 10));
+    expect(await store.news.upsert(rows)).toMatchObject({ inserted: 3, superseded: 3 });
+    const stored = await collect(store.news.read({ vendor: "crowd" }));
+    expect(Object.fromEntries(stored.map(({ url, sentiment_score }) => [url, sentiment_score]))).toEqual({
+      a: 0.5,
+      b: 0.4,
+      c: 0.2,
+    });
+  });
+
   it("cannot be confused by where one text ends and the next begins", async () => {
     const base = { vendor: "edges", published_at: item.published_at };
     const rows = [

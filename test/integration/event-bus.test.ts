@@ -72,7 +72,7 @@ describe.each(BUSES)("the event bus, $backend", ({ backend, open }) => {
     return { bus, stream: `test.${randomUUID()}` };
   };
 
-  describe.skipIf(isMissing)(`conformance${isMissing ? missing : ""}`, () => {
+  describe.skipIf(isMissing)(`R39 conformance${isMissing ? missing : ""}`, () => {
     it("delivers what is published, as it was, and keeps the order of each key", async () => {
       const { bus, stream } = await newBus();
       const { seen, keys, consumption } = consume(bus, { stream, group: "a" });
@@ -147,10 +147,9 @@ describe.each(BUSES)("the event bus, $backend", ({ backend, open }) => {
       await until(() => expect(begun).toHaveLength(1));
       await dying.consumption.close({ timeoutMs: 10 });
       const next = consume(bus, {
-        stream,
-        group: "a",
-        consumer: who === "another" ? "next" : "dying",
-        claimAfterMs: 100,
+        ...{ stream, group: "a", consumer: who === "another" ? "next" : "dying" },
+        // The same one does not wait until it counts as silent.
+        claimAfterMs: who === "another" ? 100 : 60_000,
       });
       await until(() => expect(next.seen).toEqual([0, 1, 2]));
     });

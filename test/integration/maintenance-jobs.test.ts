@@ -142,12 +142,15 @@ describe("the other maintenance jobs", () => {
   });
 
   it("migrate applies what is pending", async () => {
-    expect(await resultOf(migrateJob)).toEqual({ applied: [] });
+    const counted: number[] = [];
+    const job = migrateJob((migrations) => counted.push(migrations));
+    expect(await resultOf(job)).toEqual({ applied: [] });
     const newest = (await readMigrations()).at(-1)!;
     await database.sql("delete from store.schema_migrations where version = $1", [newest.version]);
     await database.sql("begin; set local role mds_owner");
     await database.sql(newest.down);
     await database.sql("commit");
-    expect(await resultOf(migrateJob)).toEqual({ applied: [{ version: newest.version, name: newest.name }] });
+    expect(await resultOf(job)).toEqual({ applied: [{ version: newest.version, name: newest.name }] });
+    expect(counted).toEqual([0, 1]);
   });
 });

@@ -7,7 +7,9 @@ export interface DatabaseProxy {
   readonly url: string;
   /** Breaks every connection and refuses new ones. */
   cut(): void;
-  /** Lets connections through again. */
+  /** Carries nothing any more, over connections that stay: neither side learns why. */
+  stall(): void;
+  /** Lets connections and bytes through again. */
   heal(): void;
   /** Breaks the connection on which such a statement comes, once the database has committed and before it says so. */
   loseAnswerTo(statement: string): void;
@@ -22,6 +24,7 @@ export async function startDatabaseProxy(databaseUrl: string): Promise<DatabaseP
   const port = given.port === "" ? 5432 : Number(given.port);
   const sockets = new Set<Socket>();
   let isCut = false;
+  let isStalled = false;
   let wanted: string | undefined;
   let lost = 0;
   const server = createServer((near) => {
@@ -35,8 +38,14 @@ export async function startDatabaseProxy(databaseUrl: string): Promise<DatabaseP
       [far, near],
     ] as const) {
       sockets.add(from);
-      from.on("error", () => to.destroy()).on("close", () => to.destroy());
+      from
+        .on("error", () => to.destroy())
+        .on("close", () => {
+          to.destroy();
+          sockets.delete(from);
+        });
       from.pipe(to);
+      if (isStalled) from.pause();
     }
     near.on("data", (sent: Buffer) => {
       if (wanted === undefined || !sent.includes(wanted)) return;
@@ -64,8 +73,16 @@ export async function startDatabaseProxy(databaseUrl: string): Promise<DatabaseP
   return {
     url: url.href,
     cut,
+    stall: () => {
+      isStalled = true;
+      for (const socket of sockets) socket.pause();
+    },
     heal: () => {
       isCut = false;
+      wanted = undefined;
+      if (!isStalled) return;
+      isStalled = false;
+      for (const socket of sockets) socket.resume();
     },
     loseAnswerTo: (statement) => {
       wanted = statement;

@@ -5,7 +5,7 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, mkdtemp } from "node:fs/promises";
+import { chmod, mkdtemp, readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { locateBinaries, makeUsable } from "../../src/database/embedded/binaries.ts";
@@ -21,6 +21,10 @@ export interface ThrowawayCluster {
   readonly url: string;
   /** The superuser. */
   readonly adminUrl: string;
+  /** Ends the server in order, or with `kill` it and all its processes in one moment, as a crash does. */
+  end(how: "shutdown" | "kill"): Promise<void>;
+  /** Starts the server again on what it left. */
+  restart(): Promise<void>;
   /** Ends the server and removes its folder. */
   stop(): Promise<void>;
 }
@@ -57,12 +61,42 @@ export async function startThrowawayCluster(): Promise<ThrowawayCluster> {
     await makeSocketFolder(socketDir, place);
     const urls = urlsOf(credentials, socketDir);
     const plan = { place, binaries, socketDir, durability: "throwaway", url: urls.url } as const;
-    await startServer(plan, new AbortController().signal);
-    return { ...urls, stop: () => release(guard) };
+    let server = await startServer(plan, new AbortController().signal);
+    return {
+      ...urls,
+      end: async (how) => {
+        if (how === "shutdown") return server.stop();
+        await killTree(server.pid);
+        await server.exited;
+      },
+      restart: async () => {
+        server = await startServer(plan, new AbortController().signal);
+      },
+      stop: () => release(guard),
+    };
   } catch (error) {
     await release(guard);
     throw error;
   }
+}
+
+/** A process and its children at once; where they cannot be listed, the children end by themselves soon. */
+async function killTree(pid: number): Promise<void> {
+  process.kill(pid, "SIGSTOP"); // It starts no further ones.
+  for (const child of await childrenOf(pid)) {
+    try {
+      process.kill(child, "SIGKILL");
+    } catch {} // It was gone already.
+  }
+  process.kill(pid, "SIGKILL");
+}
+
+async function childrenOf(pid: number): Promise<number[]> {
+  const text = await readFile(`/proc/${pid}/task/${pid}/children`, "latin1").catch(() => "");
+  return text
+    .split(" ")
+    .filter((word) => word !== "")
+    .map(Number);
 }
 
 async function release(guard: ChildProcess): Promise<void> {

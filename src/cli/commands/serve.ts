@@ -11,6 +11,7 @@ import { backfillAccess } from "../../jobs/backfill/backfill-access.ts";
 import { builtInJobs } from "../../jobs/built-in-jobs.ts";
 import { JobRunner, type JobUrls } from "../../jobs/runner.ts";
 import { SERVICE_GROUP } from "../../jobs/session-name.ts";
+import { createIngest } from "../../service/create-ingest.ts";
 import { runService } from "../../service/server.ts";
 import { createLogger, type Logger } from "../../telemetry/logger.ts";
 import { StoreMetrics } from "../../telemetry/metrics.ts";
@@ -64,6 +65,7 @@ async function serveGiven(output: Output, config: LoadedConfig, log: Logger, url
     adminToken: config.values.adminToken,
     database,
     jobs: serviceJobs(config, log, metrics, async () => ({ url, adminUrl: adminUrl ?? url })),
+    ingest: createIngest({ config: config.values, url: async () => url, log, metrics }),
     log,
     metrics,
     onReady: (listening) => {
@@ -101,6 +103,12 @@ async function serveEmbedded(output: Output, config: LoadedConfig, log: Logger):
       adminToken: adminToken ?? kept?.token,
       database,
       jobs: serviceJobs(config, log, metrics, () => database.urls()),
+      ingest: createIngest({
+        config: config.values,
+        url: async () => (await database.urls()).url,
+        log,
+        metrics,
+      }),
       log,
       metrics,
       onReady: (listening) => {
@@ -124,7 +132,7 @@ function serviceJobs(
   metrics: StoreMetrics,
   urls: () => Promise<JobUrls>,
 ): JobRunner {
-  const definitions = builtInJobs(backfillAccess(config));
+  const definitions = builtInJobs(backfillAccess(config), (applied) => metrics.countMigrations(applied));
   return new JobRunner({ urls, definitions, group: SERVICE_GROUP, work: config.values.jobsEnabled, log, metrics });
 }
 

@@ -7,7 +7,7 @@ import type { RowBatch } from "./row-batch.ts";
 import { RuleChecker } from "./rule-checker.ts";
 
 interface FoldedBatch {
-  /** To be written one after the other; each sorted by series id and time. */
+  /** To be written one after the other; each sorted by key. */
   readonly groups: readonly RowGroup[];
   /** How many rows a later row of the same key replaced. */
   readonly superseded: number;
@@ -34,8 +34,8 @@ export function foldBatch(batch: RowBatch, ids: Int32Array): FoldedBatch {
 
 /** Undefined when the rows already stand in strict key order, which is the common case. */
 function sortedOrder(batch: RowBatch, ids: Int32Array): Int32Array | undefined {
-  const { seriesAt, times, size } = batch;
-  const compare = (a: number, b: number): number => ids[seriesAt[a]!]! - ids[seriesAt[b]!]! || times[a]! - times[b]!;
+  const { size } = batch;
+  const compare = keyOrder(batch, ids);
   let at = 1;
   while (at < size && compare(at - 1, at) < 0) at++;
   if (at >= size) return undefined;

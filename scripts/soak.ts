@@ -1,0 +1,154 @@
+/**
+ * Half of what the machine can do, for as long as is asked: `npm run soak -- --minutes 60`. Bars go through a coordinator
+ * with a spool into a PostgreSQL of its own. Memory is read after a collection; what it prints at the end is how memory
+ * grew, in MB per hour, with the uncertainty of that. Ends with 1 when the heap grew beyond it.
+ */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
+import { parseArgs } from "node:util";
+import { type Coordinator, createCoordinator } from "../src/coordinator/create-coordinator.ts";
+import { migrateUp } from "../src/database/migrator.ts";
+import type { BarInput } from "../src/datasets/bars.ts";
+import { startThrowawayCluster } from "../test/support/throwaway-cluster.ts";
+
+const SYMBOLS = 500;
+/** Keys come again after so many minutes of each symbol, with other values: the database stays of one size. */
+const MINUTES = 4_000;
+const FIRST_MS = Date.UTC(2026, 0, 28);
+const ROWS_PER_CALL = 500;
+const CALLERS = 4;
+/** The fastest that rows get through is measured for so long. */
+const MEASURE_MS = 15_000;
+const SHARE = 0.5;
+const SAMPLE_MS = 5_000;
+const PRINT_EVERY = 6;
+/** Caches fill and code is compiled before memory says anything. */
+const WARM_UP_PART = 0.2;
+const MB = 1_048_576;
+
+interface Sample {
+  readonly atHours: number;
+  readonly rss: number;
+  readonly heap: number;
+  /** Buffers outside the heap. */
+  readonly external: number;
+}
+
+let produced = 0;
+
+function nextRows(): BarInput[] {
+  return Array.from({ length: ROWS_PER_CALL }, () => {
+    const at = produced++;
+    const minute = Math.floor(at / SYMBOLS) % MINUTES;
+    const price = 100 + (at % 977) / 8;
+    return {
+      ...{ vendor: "soak", symbol: `S${at % SYMBOLS}`, timeframe: "1m", ts: new Date(FIRST_MS + minute * 60_000) },
+      ...{ open_price: price, high_price: price + 1, low_price: price - 1, close_price: price, volume: at },
+    };
+  });
+}
+
+/** Rows per second that get into the database when producers wait for nothing but acceptance. */
+async function measureRate(coordinator: Coordinator): Promise<number> {
+  const startedAt = performance.now();
+  const before = produced;
+  const caller = async (): Promise<void> => {
+    while (performance.now() - startedAt < MEASURE_MS) await coordinator.submitMany("bars", nextRows());
+  };
+  await Promise.all(Array.from({ length: CALLERS }, caller));
+  await coordinator.flush();
+  return (produced - before) / ((performance.now() - startedAt) / 1_000);
+}
+
+async function produceAt(coordinator: Coordinator, rowsPerS: number, untilMs: number): Promise<void> {
+  const startedAt = performance.now();
+  for (let calls = 1; performance.now() < untilMs; calls++) {
+    await coordinator.submitMany("bars", nextRows());
+    const aheadMs = startedAt + (calls * ROWS_PER_CALL * 1_000) / rowsPerS - performance.now();
+    if (aheadMs > 1) await wait(aheadMs);
+  }
+}
+
+async function sampleUntil(coordinator: Coordinator, endMs: number): Promise<Sample[]> {
+  const samples: Sample[] = [];
+  const startedAt = performance.now();
+  while (performance.now() < endMs) {
+    await wait(SAMPLE_MS);
+    globalThis.gc?.();
+    const { rss, heapUsed, external } = process.memoryUsage();
+    const atHours = (performance.now() - startedAt) / 3_600_000;
+    samples.push({ atHours, rss: rss / MB, heap: heapUsed / MB, external: external / MB });
+    if (samples.length % PRINT_EVERY === 1) printSample(samples.at(-1)!, coordinator);
+  }
+  return samples;
+}
+
+function printSample({ atHours, rss, heap, external }: Sample, coordinator: Coordinator): void {
+  const { spool, queueSize } = coordinator.health();
+  console.log(
+    `${(atHours * 60).toFixed(1).padStart(6)} min  rss ${rss.toFixed(1)} MB  heap ${heap.toFixed(2)} MB  ` +
+      `external ${external.toFixed(2)} MB  queue ${queueSize}  spool ${spool?.depth} rows  ${produced} rows so far`,
+  );
+}
+
+/** Least squares: the slope per hour, and twice its standard error. */
+function slopeOf(samples: readonly Sample[], value: (sample: Sample) => number): { slope: number; error: number } {
+  const count = samples.length;
+  const mean = (of: (sample: Sample) => number): number => samples.reduce((sum, one) => sum + of(one), 0) / count;
+  const [meanX, meanY] = [mean(({ atHours }) => atHours), mean(value)];
+  const spreadX = samples.reduce((sum, { atHours }) => sum + (atHours - meanX) ** 2, 0);
+  const slope = samples.reduce((sum, one) => sum + (one.atHours - meanX) * (value(one) - meanY), 0) / spreadX;
+  const rest = samples.reduce((sum, one) => sum + (value(one) - meanY - slope * (one.atHours - meanX)) ** 2, 0);
+  return { slope, error: 2 * Math.sqrt(rest / (count - 2) / spreadX) };
+}
+
+async function soak(minutes: number): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), "mds-soak-"));
+  const cluster = await startThrowawayCluster();
+  try {
+    await migrateUp({ adminUrl: cluster.adminUrl, serviceUrl: cluster.url });
+    const spool = { dir: join(folder, "spool") };
+    const coordinator = await createCoordinator({ url: cluster.url, spool, deadLetterDir: join(folder, "letters") });
+    const fullRate = await measureRate(coordinator);
+    console.log(`Full load: ${Math.round(fullRate)} rows/s into the database. Half of it for ${minutes} minutes:`);
+    const endMs = performance.now() + minutes * 60_000;
+    const [samples] = await Promise.all([
+      sampleUntil(coordinator, endMs),
+      produceAt(coordinator, fullRate * SHARE, endMs),
+    ]);
+    const { deadLettered } = await coordinator.flush();
+    const report = await coordinator.stop();
+    printEnd(samples, deadLettered + report.left);
+  } finally {
+    await cluster.stop();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function printEnd(samples: readonly Sample[], unstored: number): void {
+  const settled = samples.slice(Math.ceil(samples.length * WARM_UP_PART));
+  console.log(
+    `\nThe slope of memory over ${settled.length} samples, after a warm-up of ${samples.length - settled.length}:`,
+  );
+  for (const name of ["rss", "heap", "external"] as const) {
+    const { slope, error } = slopeOf(settled, (sample) => sample[name]);
+    const isFlat = slope <= error;
+    console.log(
+      `${name.padEnd(8)} ${slope.toFixed(1).padStart(8)} ± ${error.toFixed(1)} MB an hour: ${isFlat ? "flat within its uncertainty" : "it grows"}`,
+    );
+    if (name === "heap" && !isFlat) process.exitCode = 1;
+  }
+  if (unstored === 0) return;
+  console.log(`${unstored} rows were not stored.`);
+  process.exitCode = 1;
+}
+
+const { values } = parseArgs({ options: { minutes: { type: "string", default: "5" } } });
+const minutes = Number(values.minutes);
+if (minutes >= 1) await soak(minutes);
+else {
+  console.error("--minutes must be 1 or more.");
+  process.exitCode = 2;
+}
