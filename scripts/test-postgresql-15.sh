@@ -26,7 +26,6 @@ chmod 755 "$folder"
 
 export TEST_DATABASE_URL="postgres://postgres:$password@localhost:5432/postgres?host=$folder"
 # Without those that use no database, or a server of their own.
-for name in doctor-cluster embedded event-bus open-api redis-outages spool-disk-full spool-kill throwaway-cluster; do
-  set -- "$@" "--exclude=**/$name.test.ts"
-done
-npx vitest run test/integration "$@"
+elsewhere='/(doctor-cluster|embedded|event-bus|open-api|redis-outages|spool-disk-full|spool-kill|throwaway-cluster)[.]test[.]ts$'
+mapfile -t files < <(find test/integration -name '*.test.ts' | grep -vE "$elsewhere" | sort)
+npx vitest run "${files[@]}" "$@"
