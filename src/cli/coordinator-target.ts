@@ -1,8 +1,8 @@
 /**
  * Takes a file's rows through a coordinator with a spool: what was accepted survives the process and an outage of the
  * database. Lines that cannot be rows are rejected as ever; rows that only the database refuses go to the dead letters.
+ * When it is told to stop it stores what it can; what is left stays in the spool, for the next run or the service.
  */
-
 import type { Store } from "../client/open-store.ts";
 import type { UpsertOptions, UpsertResult } from "../client/upsert.ts";
 import { deadLetterFolder, spoolPlace } from "../config/data-folders.ts";
@@ -13,15 +13,20 @@ import type { DatasetShape } from "../datasets/dataset.ts";
 import { RowBatch } from "../datasets/derive/row-batch.ts";
 import { RowCheck } from "../datasets/derive/row-check.ts";
 import type { DatasetName } from "../datasets/registry.ts";
+import { StoreError } from "../errors/store-error.ts";
 import type { IngestTarget } from "../files/ingest-file.ts";
 
 type Row = Readonly<Record<string, unknown>>;
 
-/** Opens the spool of the settings; what an earlier process left there is stored too. @throws StoreError `spool_in_use`. */
+/**
+ * Opens the spool of the settings.
+ * @throws StoreError `spool_in_use` while a service or another run has it; `spool_unavailable`.
+ */
 export async function openCoordinatorTarget(
   store: Store,
   dataset: DatasetShape,
   config: Config,
+  signal: AbortSignal,
 ): Promise<CoordinatorTarget> {
   const { folder, maxBytes } = spoolPlace(config);
   const coordinator = await createCoordinator({
@@ -30,43 +35,89 @@ export async function openCoordinatorTarget(
     deadLetterDir: deadLetterFolder(config),
     spool: { dir: folder, maxBytes },
   });
-  return new CoordinatorTarget(coordinator, dataset);
+  return new CoordinatorTarget(coordinator, dataset, signal);
 }
 
 export class CoordinatorTarget implements IngestTarget {
   readonly dataset: DatasetShape;
+  /** Rows that an earlier process left in the spool. */
+  readonly fromBefore: number;
   readonly #coordinator: Coordinator;
-  /** Rows that the database refused. */
-  deadLettered = 0;
+  readonly #signal: AbortSignal;
+  readonly #noRows: RowBatch;
+  #deadLettered = 0;
+  #inSpool = 0;
 
-  constructor(coordinator: Coordinator, dataset: DatasetShape) {
+  constructor(coordinator: Coordinator, dataset: DatasetShape, signal: AbortSignal) {
     this.#coordinator = coordinator;
+    this.#signal = signal;
     this.dataset = dataset;
+    this.fromBefore = coordinator.health().spool?.depth ?? 0;
+    this.#noRows = new RowBatch(dataset, 1);
+  }
+
+  /** Rows that the database refused. */
+  get deadLettered(): number {
+    return this.#deadLettered;
+  }
+
+  /** Rows that were left in the spool, once it is closed. */
+  get inSpool(): number {
+    return this.#inSpool;
+  }
+
+  /** Stores what is there from before, so that it is in nobody's counts. */
+  async resume(): Promise<void> {
+    if (this.fromBefore > 0) await this.#stored();
   }
 
   /** Rows that were read before the source failed are stored all the same. */
   async upsert(rows: AsyncIterable<readonly never[]>, options: UpsertOptions = {}): Promise<UpsertResult> {
+    const before = this.#coordinator.health().rows;
     const result = { inserted: 0, updated: 0, unchanged: 0, superseded: 0, rejected: 0, rejections: [] };
-    let failure: { readonly error: unknown } | undefined;
+    const tell = (): void => {
+      const { rows: now } = this.#coordinator.health();
+      for (const name of ["inserted", "updated", "unchanged", "superseded"] as const) {
+        result[name] = now[name] - before[name];
+      }
+      options.onBatch?.(result, this.#noRows);
+    };
     try {
-      await this.#submitAll(rows as AsyncIterable<readonly Row[]>, options, result);
-    } catch (error) {
-      failure = { error };
+      await this.#submitAll(rows as AsyncIterable<readonly Row[]>, options, result, tell);
+    } finally {
+      await this.#stored();
+      this.#deadLettered += this.#coordinator.health().rows.deadLettered - before.deadLettered;
+      tell();
     }
-    const { inserted, updated, unchanged, superseded, deadLettered } = await this.#coordinator.flush();
-    Object.assign(result, { inserted, updated, unchanged, superseded });
-    this.deadLettered += deadLettered;
-    options.onBatch?.(result, new RowBatch(this.dataset, 1));
-    if (failure !== undefined) throw failure.error;
     return result;
   }
 
-  /** Stores what is left, and closes spool and dead letters. */
+  /** Closes spool and dead letters. */
   async close(): Promise<void> {
-    await this.#coordinator.stop();
+    this.#inSpool = (await this.#coordinator.stop()).inSpool;
   }
 
-  async #submitAll(rows: AsyncIterable<readonly Row[]>, options: UpsertOptions, result: UpsertResult): Promise<void> {
+  /** Resolves when all rows are stored or, after the signal, when the time for that is over. */
+  async #stored(): Promise<void> {
+    const stop = (): void => void this.#coordinator.stop();
+    this.#signal.addEventListener("abort", stop, { once: true });
+    if (this.#signal.aborted) stop();
+    try {
+      await this.#coordinator.flush();
+    } catch (error) {
+      // They stay in the spool, which is told when it is closed.
+      if (!(error instanceof StoreError && error.code === "shutting_down")) throw error;
+    } finally {
+      this.#signal.removeEventListener("abort", stop);
+    }
+  }
+
+  async #submitAll(
+    rows: AsyncIterable<readonly Row[]>,
+    options: UpsertOptions,
+    result: UpsertResult,
+    tell: () => void,
+  ): Promise<void> {
     const { timeZone, placeOf, onRejected } = options;
     const check = new RowCheck(this.dataset, timeZone);
     for await (const batch of rows) {
@@ -82,6 +133,7 @@ export class CoordinatorTarget implements IngestTarget {
         }
       }
       await this.#coordinator.submitMany(this.dataset.name as DatasetName, good as never[]);
+      tell();
     }
   }
 }

@@ -117,15 +117,19 @@ class LoadRun {
   async loadThroughSpool(store: Store, dataset: DatasetShape, config: Config, signal: AbortSignal): Promise<void> {
     // Loaded for this way only.
     const { openCoordinatorTarget } = await import("./coordinator-target.ts");
-    const target = await openCoordinatorTarget(store, dataset, config);
+    const target = await openCoordinatorTarget(store, dataset, config, signal);
+    const note = (text: string): void => this.#shell.output.note(text);
     try {
+      if (target.fromBefore > 0) note(`${target.fromBefore} rows from before are in the spool; they are stored first.`);
+      await target.resume();
       await this.load(target, signal);
     } finally {
       await target.close();
+      if (target.inSpool > 0) {
+        note(`${target.inSpool} accepted rows stay in the spool; the next run like this or the service stores them.`);
+      }
       if (target.deadLettered > 0) {
-        this.#shell.output.note(
-          `${target.deadLettered} rows that the database refused are dead letters; see \`mds dlq list\`.`,
-        );
+        note(`${target.deadLettered} rows that the database refused are dead letters; see \`mds dlq list\`.`);
         this.#shell.exitCode ||= EXIT.rejected;
       }
     }

@@ -76,8 +76,34 @@ describe("mds ingest --via coordinator", () => {
     expect(await stored("KILLED")).toBe(0);
     proxy.heal();
     writeFileSync(join(folder.path, "bars.ndjson"), barLines(1).replaceAll("AAA", "LAST"));
-    expect((await mds(args, { cwd: folder.path, env: env() })).code).toBe(0);
+    const next = await mds([...args, "--json"], { cwd: folder.path, env: env() });
+    expect(next.code).toBe(0);
+    expect(next.stderr).toMatch(/^\d+ rows from before are in the spool; they are stored first\.$/m);
+    // What is from before is in nobody's counts.
+    expect(JSON.parse(next.stdout)).toMatchObject({ total: { read: 1, inserted: 1, unchanged: 0 } });
     expect(await stored("KILLED")).toBeGreaterThan(0);
+  });
+
+  it("ends on Ctrl-C although the database is away, and says what stays in the spool", async () => {
+    const running = startMds(["ingest", "bars", "-", "--via", "coordinator"], {
+      cwd: folder.path,
+      // The circuit stays open: nothing is waited for that cannot come in time.
+      env: { ...env(), MDS_CB_HALF_OPEN_AFTER_SEC: "600" },
+    });
+    running.child.stdin.write(barLines(1).replaceAll("AAA", "BEFORE").repeat(2_000));
+    await vi.waitFor(async () => expect(await stored("BEFORE")).toBe(1), { timeout: 20_000 });
+    proxy.cut();
+    running.child.stdin.write(barLines(20_000).replaceAll("AAA", "STOPPED"));
+    await vi.waitFor(() => expect(spooledBytes()).toBeGreaterThan(500_000), { timeout: 20_000 });
+    running.child.kill("SIGINT");
+    const { code, stderr } = await running.done;
+    expect(code).toBe(130);
+    const left = Number(/^(\d+) accepted rows stay in the spool; the next run/m.exec(stderr)?.[1]);
+    expect(left).toBeGreaterThan(0);
+    proxy.heal();
+    writeFileSync(join(folder.path, "bars.ndjson"), barLines(1).replaceAll("AAA", "AFTER"));
+    expect((await mds(args, { cwd: folder.path, env: env() })).code).toBe(0);
+    expect(await stored("STOPPED")).toBe(left);
   });
 
   it("says that a service on the same data folder has the spool", async () => {
