@@ -48,11 +48,14 @@ function printSummary({ rounds, rows, givenUp, failures, deaths, skipped }: Faul
   return violations.length;
 }
 
+const ending = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => ending.abort());
 const report = await runFaults({
   seed,
   count: Number(values.count),
   first: Number(values.first),
   only: values.only,
   onRound: printRound,
+  signal: ending.signal,
 });
 if (printSummary(report) > 0) process.exitCode = 1;

@@ -44,7 +44,7 @@ case "$(uname -m)" in
 esac
 node_binary="node_modules/$node_package/bin/node"
 [ -x "$node_binary" ] || skip "$node_binary is missing; run \`npm ci\` first."
-npm_folder="$(npm root --global 2>/dev/null)/npm"
+npm_folder=$(readlink -f "$(command -v npm)" | sed -n 's#/bin/npm-cli\.js$##p')
 [ -d "$npm_folder" ] || skip "npm is missing."
 
 find_postgres() { find /usr/lib/postgresql -maxdepth 2 -name bin 2>/dev/null | sort -V | tail -n 1; }

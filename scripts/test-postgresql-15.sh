@@ -25,4 +25,8 @@ as_server "$binaries/pg_ctl -D $folder/data -l $folder/log -w start \
 chmod 755 "$folder"
 
 export TEST_DATABASE_URL="postgres://postgres:$password@localhost:5432/postgres?host=$folder"
+# Without those that use no database, or a server of their own.
+for name in doctor-cluster embedded event-bus open-api redis-outages spool-disk-full spool-kill throwaway-cluster; do
+  set -- "$@" "--exclude=**/$name.test.ts"
+done
 npx vitest run test/integration "$@"

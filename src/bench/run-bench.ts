@@ -16,6 +16,7 @@ import { csv } from "./scenarios/csv.ts";
 import { datasets } from "./scenarios/datasets.ts";
 import { dump } from "./scenarios/dump.ts";
 import { health } from "./scenarios/health.ts";
+import { httpIngest } from "./scenarios/http-ingest.ts";
 import { ingest } from "./scenarios/ingest.ts";
 import { jobs } from "./scenarios/jobs.ts";
 import { latest } from "./scenarios/latest.ts";
@@ -73,13 +74,14 @@ const SCENARIOS: readonly Scenario[] = [
   window,
   latest,
   aggregates,
+  httpIngest,
   csv,
   dump,
   retention,
   spool,
+  recovery,
   coordinator,
   pulse,
-  recovery,
   health,
   jobs,
   start,

@@ -47,7 +47,7 @@ export async function ensureRoles(client: pg.Client, serviceLogin: string): Prom
   if (missing.length > 0) {
     throw new StoreError(
       "role_missing",
-      `This login may not prepare the roles that the store needs; have an administrator run: ${missing.join(" ")}`,
+      `This login may not prepare the roles that the store needs; set ADMIN_DATABASE_URL to one that may, or have an administrator run: ${missing.join(" ")}`,
     );
   }
 }

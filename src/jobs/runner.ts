@@ -124,6 +124,7 @@ export class JobRunner implements JobQueue {
         return;
       }
       this.#opened = opened;
+      this.#startFault = undefined;
       if (this.#works.size > 0) opened.watch.start();
     } catch (error) {
       this.#startFault = toStoreError(error);
@@ -277,7 +278,7 @@ export class JobRunner implements JobQueue {
   }
 
   #open(): Opened {
-    if (this.#opened === undefined) throw notOpen();
+    if (this.#opened === undefined) throw notOpen(this.#startFault);
     return this.#opened;
   }
 
@@ -382,8 +383,13 @@ function claimLost(): StoreError {
   return new StoreError("job_superseded", "The job was cancelled, or another runner has taken it over.");
 }
 
-function notOpen(): StoreError {
-  return new StoreError("jobs_unavailable", "The job queue is not open yet, or is closing; try again in a moment.");
+/** `fault` is why the last start failed. */
+function notOpen(fault?: StoreError): StoreError {
+  const message =
+    fault === undefined
+      ? "The job queue is not open yet, or is closing; try again in a moment."
+      : `The job queue cannot be opened: ${fault.message}`;
+  return new StoreError("jobs_unavailable", message, { cause: fault });
 }
 
 function pastOf(state: Job["state"]): string {

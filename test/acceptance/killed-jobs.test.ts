@@ -242,7 +242,13 @@ async function ask({ control }: ControlPlane, { name, input }: KilledJob, folder
 async function runKilled(database: TestDatabase, job: KilledJob, folder: string): Promise<Job> {
   const environment = { MDS_BACKFILL_DIRS: folder, MDS_MIGRATE_ON_START: "false" };
   const first = await startControlPlane(database, environment);
-  const { id, holder } = await startAndHoldUp(first, database, job, folder).finally(() => first.kill());
+  let held: Awaited<ReturnType<typeof startAndHoldUp>>;
+  try {
+    held = await startAndHoldUp(first, database, job, folder);
+  } finally {
+    await first.kill();
+  }
+  const { id, holder } = held;
   await job.middle(database);
   await holder.end();
   const sessions =

@@ -116,53 +116,41 @@ export class CrashPoints {
   }
 
   #patchWrites(prototype: Record<string, Method>): void {
-    const points = this;
-    const { write, appendFile, writeFile, truncate } = prototype as Record<string, Method>;
-    prototype["write"] = function (this: FileHandle, bytes, offset, length, position) {
-      const work = () => write!.call(this, bytes, offset, length, position);
-      if (!points.#files.has(this)) return work();
+    replace(prototype, "write", (handle, work, [bytes, offset, length, position]) => {
       const half = Math.floor(Number(length) / 2);
-      return points.#run(
-        "write",
-        work,
-        () => void fs.writeSync(this.fd, bytes as Buffer, Number(offset), half, Number(position)),
-      );
-    };
-    for (const [name, original] of Object.entries({ appendFile, writeFile })) {
-      prototype[name] = function (this: FileHandle, data, ...rest) {
-        const work = () => original!.call(this, data, ...rest);
-        if (!points.#files.has(this)) return work();
+      const writeHalf = () => void fs.writeSync(handle.fd, bytes as Buffer, Number(offset), half, Number(position));
+      return this.#files.has(handle) ? this.#run("write", work, writeHalf) : work();
+    });
+    for (const name of ["appendFile", "writeFile"]) {
+      replace(prototype, name, (handle, work, [data]) => {
         const bytes = Buffer.from(data as string);
-        return points.#run("write", work, () => void fs.writeSync(this.fd, bytes.subarray(0, bytes.length >> 1)));
-      };
-    }
-    prototype["truncate"] = function (this: FileHandle, length) {
-      const work = () => truncate!.call(this, length);
-      const file = points.#files.get(this);
-      if (file === undefined) return work();
-      return points.#run("truncate", async () => {
-        await work();
-        points.#synced.set(file.inode, Math.min(points.#synced.get(file.inode) ?? 0, Number(length ?? 0)));
+        const writeHalf = () => void fs.writeSync(handle.fd, bytes.subarray(0, bytes.length >> 1));
+        return this.#files.has(handle) ? this.#run("write", work, writeHalf) : work();
       });
-    };
+    }
+    replace(prototype, "truncate", async (handle, work, [length]) => {
+      const file = this.#files.get(handle);
+      if (file === undefined) return work();
+      return this.#run("truncate", async () => {
+        await work();
+        this.#synced.set(file.inode, Math.min(this.#synced.get(file.inode) ?? 0, Number(length ?? 0)));
+      });
+    });
   }
 
   #patchSyncs(prototype: Record<string, Method>): void {
-    const points = this;
-    const { datasync, sync } = prototype as Record<string, Method>;
-    for (const [name, original] of Object.entries({ datasync, sync })) {
-      prototype[name] = function (this: FileHandle) {
-        const work = () => original!.call(this);
-        const file = points.#files.get(this);
+    for (const name of ["datasync", "sync"]) {
+      replace(prototype, name, (handle, work) => {
+        const file = this.#files.get(handle);
         if (file === undefined) return work();
-        const { size } = fs.fstatSync(this.fd);
-        const changes = points.#names.filter(({ folder }) => folder === file.path);
-        return points.#run("datasync", async () => {
+        const { size } = fs.fstatSync(handle.fd);
+        const changes = this.#names.filter(({ folder }) => folder === file.path);
+        return this.#run("datasync", async () => {
           await work();
-          points.#synced.set(file.inode, size);
-          points.#settle(changes);
+          this.#synced.set(file.inode, size);
+          this.#settle(changes);
         });
-      };
+      });
     }
   }
 
@@ -226,6 +214,18 @@ export class CrashPoints {
     fs.linkSync(path, kept);
     return kept;
   }
+}
+
+/** Puts something around a method of file handles. */
+function replace(
+  prototype: Record<string, Method>,
+  name: string,
+  around: (handle: FileHandle, work: () => Promise<unknown>, parameters: unknown[]) => Promise<unknown>,
+): void {
+  const original = prototype[name]!;
+  prototype[name] = function (this: FileHandle, ...parameters) {
+    return around(this, () => original.apply(this, parameters), parameters);
+  };
 }
 
 function filesIn(folder: string): string[] {

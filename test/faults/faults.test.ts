@@ -2,8 +2,8 @@ import { afterAll, expect, it } from "vitest";
 import { FAULT_KINDS } from "./fault-kinds.ts";
 import { type FaultsReport, runFaults } from "./run-faults.ts";
 
-/** Another one on each day: the same faults, at other moments and in another order. */
-const SEED = Math.floor(Date.now() / 86_400_000);
+/** `npm run faults` takes any other. */
+const SEED = 1;
 const COUNT = 100;
 
 let report: FaultsReport | undefined;

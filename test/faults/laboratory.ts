@@ -2,27 +2,23 @@
  * A PostgreSQL of its own behind a proxy, a producer process, the oracle, and what faults need of them. Everything is in
  * a temporary folder and gone after `close`.
  */
-
-import { execFile } from "node:child_process";
-import { once } from "node:events";
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { createServer, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
-import { promisify } from "node:util";
 import pg from "pg";
-import { parseLetter } from "../../src/coordinator/dead-letters/dead-letter.ts";
 import { migrateUp } from "../../src/database/migrator.ts";
 import type { SeededRandom } from "../simulation/seeded-random.ts";
 import { type DatabaseProxy, startDatabaseProxy } from "../support/tcp-proxy.ts";
 import { startThrowawayCluster, type ThrowawayCluster } from "../support/throwaway-cluster.ts";
-import { type FoundLetter, Ledger, type Violation } from "./ledger.ts";
-import { OracleReader, readFrom } from "./oracle.ts";
+import { type BadWebhook, startBadWebhook } from "./bad-webhook.ts";
+import { Ledger, type Violation } from "./ledger.ts";
+import { LetterReader } from "./letter-reader.ts";
+import { OracleReader } from "./oracle.ts";
 import { ProducerHandle } from "./producer-handle.ts";
 import type { Answer, Life, Load } from "./producer-messages.ts";
 import { DATASET_ORDER, refusalSql, type StoredRow, storedSql } from "./sample-rows.ts";
+import { mountSmallDisk, type SmallDisk } from "./small-disk.ts";
 
 /** What a write may fail with here. */
 const EXPECTED_FAILURES: ReadonlySet<string> = new Set([
@@ -35,9 +31,6 @@ const EXPECTED_FAILURES: ReadonlySet<string> = new Set([
   "shutting_down",
   "tenant_refused",
 ]);
-const run = promisify(execFile);
-/** The whole of a small disk. */
-const SMALL_DISK_BYTES = 3_145_728;
 /** An accepted row that is not stored by then is stuck. */
 const SETTLE_MS = 90_000;
 /** A segment, the acknowledgements, a letter file, and one of them being changed. */
@@ -56,12 +49,12 @@ export class Laboratory {
   readonly ledger = new Ledger();
   /** UUIDs; the third is of nobody. */
   readonly tenants: string[];
-  readonly smallDisk: string | undefined;
+  /** Undefined where it takes rights that this process lacks. */
+  readonly smallDisk: SmallDisk | undefined;
   readonly #folder: string;
   readonly #oracle: OracleReader;
-  readonly #letterOffsets = new Map<string, number>();
-  readonly #webhook: Server;
-  readonly #hanging = new Set<ServerResponse>();
+  readonly #letters: LetterReader;
+  readonly webhook: BadWebhook;
   #producer: ProducerHandle | undefined;
   #spare: ProducerHandle | undefined;
   #life: Life | undefined;
@@ -83,16 +76,18 @@ export class Laboratory {
     proxy: DatabaseProxy;
     tenants: string[];
     folder: string;
-    smallDisk: string | undefined;
-    webhook: Server;
+    smallDisk: SmallDisk | undefined;
+    webhook: BadWebhook;
   }) {
     this.cluster = parts.cluster;
     this.proxy = parts.proxy;
     this.tenants = parts.tenants;
     this.smallDisk = parts.smallDisk;
     this.#folder = parts.folder;
-    this.#webhook = parts.webhook;
+    this.webhook = parts.webhook;
     this.#oracle = new OracleReader(join(parts.folder, "oracle"));
+    const homes = [parts.folder, ...(parts.smallDisk === undefined ? [] : [parts.smallDisk.folder])];
+    this.#letters = new LetterReader(homes.map((home) => join(home, "letters")));
   }
 
   static async open(): Promise<Laboratory> {
@@ -117,9 +112,8 @@ export class Laboratory {
       tenants: [...rows.map(({ id }) => id), "00000000-0000-4000-8000-000000000000"],
       folder,
       smallDisk: await mountSmallDisk(join(folder, "disk")),
-      webhook: createServer(),
+      webhook: await startBadWebhook(),
     });
-    await laboratory.#startWebhook();
     laboratory.ledger.wipe({ isOf: ([, tenant]) => tenant === NOBODY, upTo: 0, isForGood: true });
     return laboratory;
   }
@@ -127,11 +121,10 @@ export class Laboratory {
   async close(): Promise<void> {
     this.#producer?.kill();
     this.#spare?.kill();
-    this.releaseWebhook();
-    this.#webhook.close();
+    this.webhook.close();
     await this.proxy.close();
     await this.cluster.stop();
-    if (this.smallDisk !== undefined) await run("umount", [this.smallDisk]);
+    await this.smallDisk?.unmount();
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
@@ -199,7 +192,8 @@ export class Laboratory {
 
   #fork(): ProducerHandle {
     const folders = ["spool", "letters"].map((name) => join(this.#folder, name));
-    const disk = this.smallDisk === undefined ? [] : [join(this.smallDisk, "spool"), join(this.smallDisk, "letters")];
+    const disk =
+      this.smallDisk === undefined ? [] : ["spool", "letters"].map((name) => join(this.smallDisk!.folder, name));
     const parameters = [join(this.#folder, "oracle"), join(this.#folder, "trash"), ...folders, ...disk];
     return new ProducerHandle(join(this.#folder, "cache"), parameters, ({ failures }) => {
       for (const [code, times] of Object.entries(failures)) this.failures[code] = (this.failures[code] ?? 0) + times;
@@ -305,46 +299,25 @@ export class Laboratory {
     return client;
   }
 
+  /** While something is done, nobody can write bars, signals and options. */
+  async withTablesLocked<T>(work: () => Promise<T>): Promise<T> {
+    const session = await this.session();
+    await session.query("begin");
+    await session.query("lock table store.bars_data, store.signals_data, store.options_data in access exclusive mode");
+    try {
+      return await work();
+    } finally {
+      await session.query("rollback");
+      await session.end();
+    }
+  }
+
   /** Ends the coordinator's connections. */
   async terminate(): Promise<void> {
     await this.sql("select pg_terminate_backend(pid) from pg_stat_activity where usename = $1", [LOGIN]);
   }
 
   // --- Around it ---
-
-  get webhookUrl(): string {
-    return `http://127.0.0.1:${(this.#webhook.address() as AddressInfo).port}/`;
-  }
-
-  async #startWebhook(): Promise<void> {
-    let calls = 0;
-    this.#webhook.on("request", (request, response) => {
-      request.resume();
-      const turn = calls++ % 4;
-      if (turn === 0) this.#hanging.add(response);
-      else if (turn === 1) setTimeout(() => response.end(), 80);
-      else response.writeHead(turn === 2 ? 500 : 200).end();
-    });
-    this.#webhook.listen(0, "127.0.0.1");
-    await once(this.#webhook, "listening");
-  }
-
-  releaseWebhook(): void {
-    this.#webhook.closeAllConnections();
-    this.#hanging.clear();
-  }
-
-  /** Takes all room of the small disk, or gives it back. */
-  fillSmallDisk(isFull: boolean): void {
-    const ballast = join(this.smallDisk!, "ballast");
-    rmSync(ballast, { force: true });
-    if (!isFull) return;
-    for (let bytes = SMALL_DISK_BYTES; bytes >= 4_096; bytes >>= 1) {
-      try {
-        writeFileSync(ballast, Buffer.alloc(bytes), { flag: "a" });
-      } catch {} // That is the point.
-    }
-  }
 
   /** Drains everything and compares. `isFull`: all keys, not only those that may have changed. */
   async check(random: SeededRandom, isFull = false): Promise<Violation[]> {
@@ -369,7 +342,7 @@ export class Laboratory {
     }
     this.readOracle();
     violations.push(...this.#unexpectedFailures());
-    const letters = this.#readLetters(violations);
+    const letters = this.#letters.readNew(violations);
     violations.push(...this.ledger.check(this.tenants, await this.#readStored(isFull), letters));
     this.#checkedUpTo = this.ledger.lastNumber + 1;
     return violations;
@@ -395,51 +368,9 @@ export class Laboratory {
     if (isFull) this.stored = [...stored.values()].reduce((sum, { length }) => sum + length, 0);
     return stored;
   }
-
-  /** The letters since the last check; those of before must still be there. */
-  #readLetters(violations: Violation[]): FoundLetter[] {
-    const found: FoundLetter[] = [];
-    for (const path of this.#letterFiles()) {
-      const offset = this.#letterOffsets.get(path) ?? 0;
-      const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
-      if (size < offset)
-        violations.push({ kind: "lost", text: `Of the letters in ${path} ${offset - size} bytes are gone.` });
-      const bytes = readFrom(path, offset);
-      const end = bytes.lastIndexOf(10) + 1;
-      this.#letterOffsets.set(path, Math.min(offset, size) + end);
-      const pid = Number(path.split("-").at(-2));
-      for (const line of bytes.toString("utf8", 0, end).split("\n")) {
-        const letter = line === "" ? undefined : parseLetter(line);
-        if (letter !== undefined) found.push({ pid, letter });
-      }
-    }
-    return found;
-  }
-
-  /** Those that are there, and those that were. */
-  #letterFiles(): Set<string> {
-    const files = new Set(this.#letterOffsets.keys());
-    for (const home of [this.#folder, ...(this.smallDisk === undefined ? [] : [this.smallDisk])]) {
-      const folder = join(home, "letters");
-      mkdirSync(folder, { recursive: true });
-      for (const name of readdirSync(folder)) files.add(join(folder, name));
-    }
-    return files;
-  }
 }
 
 function isLocked(folder: string): boolean {
   const owners = readdirSync(folder).filter((name) => name.startsWith("owner-"));
   return owners.some((name) => readFileSync(join(folder, name)).length > 0);
-}
-
-/** Where it is mounted; undefined where that takes rights that this process lacks. */
-async function mountSmallDisk(place: string): Promise<string | undefined> {
-  mkdirSync(place);
-  try {
-    await run("mount", ["-t", "tmpfs", "-o", `size=${SMALL_DISK_BYTES}`, "tmpfs", place]);
-    return place;
-  } catch {
-    return undefined;
-  }
 }

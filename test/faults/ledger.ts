@@ -8,7 +8,7 @@ import { typedJson } from "../../src/coordinator/typed-json.ts";
 import type { OracleLine } from "./oracle.ts";
 import { DATASET_ORDER, keyOf, POISON, type RowFacts, type StoredRow, sampleRow, versionOf } from "./sample-rows.ts";
 
-export type ViolationKind = "lost" | "doubled" | "wrong" | "given up" | "stuck" | "left open";
+type ViolationKind = "lost" | "doubled" | "wrong" | "given up" | "stuck" | "left open";
 
 export interface Violation {
   readonly kind: ViolationKind;

@@ -65,11 +65,13 @@ class Producer {
   async #obey(order: Order) {
     switch (order.do) {
       case "open":
-        return void (await this.#open(order.life));
+        await this.#open(order.life);
+        return undefined;
       case "produce":
         return this.#produce(order.load);
       case "flush":
-        return void (await this.#flush());
+        await this.#flush();
+        return undefined;
       case "stop":
         return this.stop(order.options);
       case "arm":

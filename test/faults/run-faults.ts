@@ -1,7 +1,8 @@
 /** Round after round: a producer under load, a fault, and the check that nothing is lost and nothing doubled. */
 import { setTimeout as wait } from "node:timers/promises";
 import { SeededRandom } from "../simulation/seeded-random.ts";
-import { FAULT_KINDS, type FaultKind } from "./fault-kinds.ts";
+import type { FaultKind } from "./fault-kind.ts";
+import { FAULT_KINDS } from "./fault-kinds.ts";
 import { Laboratory } from "./laboratory.ts";
 import type { Violation } from "./ledger.ts";
 
@@ -13,6 +14,8 @@ export interface FaultsOptions {
   /** Name of the only kind of fault. */
   readonly only?: string | undefined;
   readonly onRound?: (round: RoundReport) => void;
+  /** Ends after the round that is under way. */
+  readonly signal?: AbortSignal;
 }
 
 export interface RoundReport {
@@ -75,11 +78,12 @@ export async function runFaults(options: FaultsOptions): Promise<FaultsReport> {
   const givenUp: Record<string, number> = {};
   const failures: Record<string, number> = {};
   let deaths = 0;
-  for (let from = first; from < first + count; from += ROUNDS_PER_LABORATORY) {
+  const isStopped = (): boolean => options.signal?.aborted === true;
+  for (let from = first; from < first + count && !isStopped(); from += ROUNDS_PER_LABORATORY) {
     const laboratory = await Laboratory.open();
     try {
       const to = Math.min(from + ROUNDS_PER_LABORATORY, first + count);
-      for (let round = from; round < to; round++) {
+      for (let round = from; round < to && !isStopped(); round++) {
         const isLast = round === to - 1;
         const report = await runRound(laboratory, options, round, isLast, skipped);
         rounds.push(report);
@@ -120,7 +124,12 @@ async function runRound(
     await laboratory.openLife(random, { ...life, ...(inMemory && { spoolFolder: undefined }) });
   }
   await laboratory.produce(random, kind.load);
-  violations.push(...((await kind.run(laboratory, random)) ?? []));
+  try {
+    violations.push(...((await kind.run(laboratory, random)) ?? []));
+  } catch (error) {
+    violations.push({ kind: "stuck", text: `The fault itself failed: ${String(error)}` });
+    laboratory.proxy.heal();
+  }
   if (!laboratory.isAlive && random.chance(0.5)) {
     // New rows meet what is still in the spool.
     await laboratory.openLife(random);

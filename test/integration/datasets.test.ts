@@ -192,12 +192,11 @@ describe("news", () => {
     const rows = ["b", "a", "c", "a", "b", "a"].map((url, at) => article(url, at / 10));
     expect(await store.news.upsert(rows)).toMatchObject({ inserted: 3, superseded: 3 });
     const stored = await collect(store.news.read({ vendor: "crowd" }));
-    const scores = stored.map(({ url, sentiment_score }) => [url, sentiment_score]).sort();
-    expect(scores).toEqual([
-      ["a", 0.5],
-      ["b", 0.4],
-      ["c", 0.2],
-    ]);
+    expect(Object.fromEntries(stored.map(({ url, sentiment_score }) => [url, sentiment_score]))).toEqual({
+      a: 0.5,
+      b: 0.4,
+      c: 0.2,
+    });
   });
 
   it("cannot be confused by where one text ends and the next begins", async () => {

@@ -14,7 +14,7 @@ import { createLogger } from "../../src/telemetry/logger.ts";
 import { StoreMetrics } from "../../src/telemetry/metrics.ts";
 import type { TestDatabase } from "./test-database.ts";
 
-export interface IngestAnswer extends Acceptance {
+interface IngestAnswer extends Acceptance {
   readonly status: number;
   readonly headers: Headers;
   /** Of a problem. */
@@ -60,7 +60,7 @@ export async function startIngestService(options: {
   const service = await startService({
     config: { ...values, host: "127.0.0.1", port: 0, migrateOnStart: false },
     database: new StoreDatabase({ url: options.url, maxConnections: 5 }),
-    ingest: await createIngest({ config: values, url: async () => options.url, log, metrics }),
+    ingest: createIngest({ config: values, url: async () => options.url, log, metrics }),
     log,
     metrics,
   });
@@ -72,7 +72,7 @@ export async function startIngestService(options: {
       const response = await fetch(`${service.url}/v1/${dataset}`, {
         method: "POST",
         headers: { authorization: `Bearer ${token}`, ...headers },
-        body: body as BodyInit,
+        body,
         ...(body instanceof ReadableStream && { duplex: "half" }),
       } as RequestInit);
       return { status: response.status, headers: response.headers, ...((await response.json()) as Acceptance) };

@@ -32,16 +32,7 @@ export const checkRoles: Check = async (examination) => {
       fix,
     });
   }
-  for (const { login, lacking } of [service, admin]) {
-    if (lacking.length === 0 || missing.length > 0) continue;
-    findings.push({
-      code: "membership_missing",
-      severity: "error",
-      message: `The login "${login}" is no member of ${named(lacking)}.`,
-      remedy: `Grant it: ${lacking.map((role) => `grant ${role} to "${login}"`).join("; ")}.`,
-      ...(login === service.login && { fix }),
-    });
-  }
+  if (missing.length === 0) findings.push(...membershipFindings(service, admin, fix));
   const powerful = there.filter(({ power }) => power).map(({ rolname }) => rolname);
   if (powerful.length > 0) {
     findings.push({
@@ -61,6 +52,24 @@ export const checkRoles: Check = async (examination) => {
   }
   return findings;
 };
+
+function membershipFindings(service: LoginFacts, admin: LoginFacts, fix: () => Promise<string>): Finding[] {
+  const finding = ({ login, lacking }: LoginFacts, remedy: string): Finding => ({
+    code: "membership_missing",
+    severity: "error",
+    message: `The login "${login}" is no member of ${named(lacking)}.`,
+    remedy,
+  });
+  const grantTo = ({ login, lacking }: LoginFacts): string =>
+    `Grant it: ${lacking.map((role) => `grant ${role} to "${login}"`).join("; ")}.`;
+  // The service's login should not own what keeps tenants apart.
+  const adminRemedy =
+    admin.login === service.login ? "Set ADMIN_DATABASE_URL to the login that migrates." : grantTo(admin);
+  return [
+    ...(service.lacking.length === 0 ? [] : [{ ...finding(service, grantTo(service)), fix }]),
+    ...(admin.lacking.length === 0 ? [] : [finding(admin, adminRemedy)]),
+  ];
+}
 
 /** A role that does not exist counts as lacking. */
 async function loginFacts(client: Examination["admin"], wanted: readonly string[]): Promise<LoginFacts> {
