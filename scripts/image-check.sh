@@ -3,6 +3,7 @@
 # debootstrap and the Node binary of node_modules, build with buildah, run with runc (or, where that cannot work, in a
 # chroot) as uid 999 with a read-only root and no capabilities, against a real PostgreSQL. Installs what it needs with
 # apt; where it cannot, it says what is missing and ends with 77. Needs root, and `npm ci` to have run.
+# IMAGE_CHECK_RUNTIME=chroot takes the chroot at once.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PATH="$PATH:/usr/sbin:/sbin"
@@ -43,7 +44,7 @@ case "$(uname -m)" in
 esac
 node_binary="node_modules/$node_package/bin/node"
 [ -x "$node_binary" ] || skip "$node_binary is missing; run \`npm ci\` first."
-npm_folder="$(npm root --global 2>/dev/null)/npm"
+npm_folder=$(readlink -f "$(command -v npm)" | sed -n 's#/bin/npm-cli\.js$##p')
 [ -d "$npm_folder" ] || skip "npm is missing."
 
 find_postgres() { find /usr/lib/postgresql -maxdepth 2 -name bin 2>/dev/null | sort -V | tail -n 1; }
@@ -173,7 +174,11 @@ start_database() {
 }
 start_database
 rm "$work/password"
-url="postgres://postgres:$password@127.0.0.1:$database_port/postgres"
+# The logins of the hub's compose file: an ordinary one for the service, made by the hub's own script.
+PATH="$postgres:$PATH" PGHOST=127.0.0.1 PGPORT=$database_port PGPASSWORD=$password POSTGRES_USER=postgres POSTGRES_DB=postgres \
+  STORE_DB_USER=mds_service STORE_DB_PASSWORD=$password infra/postgres/create-service-login.sh >/dev/null
+url="postgres://mds_service:$password@127.0.0.1:$database_port/postgres"
+admin_url="postgres://postgres:$password@127.0.0.1:$database_port/postgres"
 
 # --- run ------------------------------------------------------------------------------------------------------------------
 port=$(free_port)
@@ -181,11 +186,11 @@ data="$work/volume"
 install -d -o 999 -g 999 -m 750 "$data"
 bundle="$work/bundle"
 mkdir "$bundle"
-jq -n --arg root "$root" --arg data "$data" --slurpfile image "$work/image.json" --arg url "$url" --arg port "$port" '{
+jq -n --arg root "$root" --arg data "$data" --slurpfile image "$work/image.json" --arg url "$url" --arg admin "$admin_url" --arg port "$port" '{
   ociVersion: "1.0.2",
   process: {
     user: {uid: 999, gid: 999}, cwd: $image[0].config.WorkingDir, args: $image[0].config.Cmd, noNewPrivileges: true,
-    env: ($image[0].config.Env + ["PORT=" + $port, "DATABASE_URL=" + $url, "ADMIN_TOKEN=image-check-admin-token"]),
+    env: ($image[0].config.Env + ["PORT=" + $port, "DATABASE_URL=" + $url, "ADMIN_DATABASE_URL=" + $admin, "ADMIN_TOKEN=image-check-admin-token"]),
     capabilities: {bounding: [], effective: [], permitted: [], inheritable: [], ambient: []}
   },
   root: {path: $root, readonly: true},
@@ -228,9 +233,9 @@ inside() { # runs a shell command where the service runs
   fi
 }
 started_at=$(now_ms)
-runtime=runc
-if ! start_with_runc; then
-  say "runc cannot run here ($(tail -n 1 "$work/log")); a chroot takes its place."
+runtime=${IMAGE_CHECK_RUNTIME:-runc}
+if [ "$runtime" = chroot ] || ! start_with_runc; then
+  [ "$runtime" = chroot ] || say "runc cannot run here ($(tail -n 1 "$work/log")); a chroot takes its place."
   runtime=chroot
   started_at=$(now_ms)
   start_in_chroot
@@ -251,6 +256,10 @@ else
   say "FAILED: it did not become ready."
   exit 1
 fi
+# The registry is the same image with another command; it is told to stop after a while, as by its container's end.
+registry_port=$(free_port)
+(inside "PORT=$registry_port timeout --preserve-status --signal TERM 15 mds registry serve") >"$work/registry.log" 2>&1 &
+registry_pid=$!
 status() { sed -n "s/^$1:[[:space:]]*//p" "/proc/$pid/status"; }
 expect "user and group of the process" "$(status Uid | cut -f1) $(status Gid | cut -f1)" "999 999"
 expect "its capabilities" "$(status CapEff) $(status CapBnd)" "0000000000000000 0000000000000000"
@@ -268,6 +277,15 @@ done
 expect "health" "$(jq -r '"\(.service) \(.state) \(.version)"' "$work/health.json")" "market-data-store healthy $(jq -r .version package.json)"
 expect "components that are not healthy" "$(jq -r '[.components[] | select(.state != "healthy") | .name] | join(" ")' "$work/health.json")" ""
 curl -fsS "http://127.0.0.1:$port/metrics" >"$work/metrics" || true
+for _ in $(seq 100); do
+  registry=$(curl -s --max-time 2 "http://127.0.0.1:$registry_port/health" | jq -r '"\(.service) \(.state)"') || true
+  [ "$registry" != "schema-registry healthy" ] || break
+  sleep 0.1
+done
+expect "the registry of the same image" "$registry" "schema-registry healthy"
+code=0
+wait "$registry_pid" || code=$?
+expect "the registry's exit code after SIGTERM" "$code" "0"
 expect "store_up" "$(sed -n 's/^store_up //p' "$work/metrics")" "1"
 expect_true "spool and dead letters are on the volume" wait_for "/readyz?for=ingest" 5000
 expect "admin routes without a token" "$(curl -s -o /dev/null -w '%{http_code}' "http://127.0.0.1:$port/jobs")" "401"
@@ -291,6 +309,7 @@ expect "exit code after SIGTERM" "$code" "0"
 stop_ms=$(($(now_ms) - stopped_at))
 say "Stopped within $stop_ms ms."
 expect_true "stopped within $STOP_MS ms" test "$stop_ms" -le "$STOP_MS"
+expect "warnings of a superuser" "$(grep -c "is a superuser" "$work/log" || true)" "0"
 expect "secrets in the log" "$(grep -c -e "$password" -e image-check-admin-token "$work/log" || true)" "0"
 
 [ "$failures" = 0 ] || {
