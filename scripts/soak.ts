@@ -1,12 +1,12 @@
 /**
  * Half of what the machine can do, for as long as is asked: `npm run soak -- --minutes 60`. Bars go through a coordinator
- * with a spool into a PostgreSQL of its own. Memory is read after a collection; what it prints at the end is how memory
+ * with a spool into a PostgreSQL of its own. Memory is read while nothing waits and the garbage is gone; printed at the end is how it
  * grew, in MB per hour, with the uncertainty of that. Ends with 1 when the heap grew beyond it.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as wait } from "node:timers/promises";
+import { setImmediate as turn, setTimeout as wait } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { type Coordinator, createCoordinator } from "../src/coordinator/create-coordinator.ts";
 import { migrateUp } from "../src/database/migrator.ts";
@@ -24,8 +24,8 @@ const MEASURE_MS = 15_000;
 const SHARE = 0.5;
 const SAMPLE_MS = 5_000;
 const PRINT_EVERY = 6;
-/** Caches fill and code is compiled before memory says anything. */
-const WARM_UP_PART = 0.2;
+/** Caches fill, code is compiled and the heap finds its size before memory says anything. */
+const WARM_UP_PART = 0.4;
 const MB = 1_048_576;
 
 interface Sample {
@@ -62,34 +62,34 @@ async function measureRate(coordinator: Coordinator): Promise<number> {
   return (produced - before) / ((performance.now() - startedAt) / 1_000);
 }
 
-async function produceAt(coordinator: Coordinator, rowsPerS: number, untilMs: number): Promise<void> {
+/** Produces at a rate; memory is read now and then, when everything is stored and the garbage is gone. */
+async function soakAt(coordinator: Coordinator, rowsPerS: number, endMs: number): Promise<Sample[]> {
+  const samples: Sample[] = [];
   const startedAt = performance.now();
-  for (let calls = 1; performance.now() < untilMs; calls++) {
+  for (let calls = 1; performance.now() < endMs; calls++) {
     await coordinator.submitMany("bars", nextRows());
     const aheadMs = startedAt + (calls * ROWS_PER_CALL * 1_000) / rowsPerS - performance.now();
     if (aheadMs > 1) await wait(aheadMs);
-  }
-}
-
-async function sampleUntil(coordinator: Coordinator, endMs: number): Promise<Sample[]> {
-  const samples: Sample[] = [];
-  const startedAt = performance.now();
-  while (performance.now() < endMs) {
-    await wait(SAMPLE_MS);
-    globalThis.gc?.();
-    const { rss, heapUsed, external } = process.memoryUsage();
-    const atHours = (performance.now() - startedAt) / 3_600_000;
-    samples.push({ atHours, rss: rss / MB, heap: heapUsed / MB, external: external / MB });
-    if (samples.length % PRINT_EVERY === 1) printSample(samples.at(-1)!, coordinator);
+    if (performance.now() < startedAt + (samples.length + 1) * SAMPLE_MS) continue;
+    samples.push(await takeSample(coordinator, (performance.now() - startedAt) / 3_600_000));
+    if (samples.length % PRINT_EVERY === 1) printSample(samples.at(-1)!);
   }
   return samples;
 }
 
-function printSample({ atHours, rss, heap, external }: Sample, coordinator: Coordinator): void {
-  const { spool, queueSize } = coordinator.health();
+async function takeSample(coordinator: Coordinator, atHours: number): Promise<Sample> {
+  await coordinator.flush();
+  globalThis.gc?.();
+  await turn(); // Buffers go after the objects that held them.
+  globalThis.gc?.();
+  const { rss, heapUsed, external } = process.memoryUsage();
+  return { atHours, rss: rss / MB, heap: heapUsed / MB, external: external / MB };
+}
+
+function printSample({ atHours, rss, heap, external }: Sample): void {
   console.log(
     `${(atHours * 60).toFixed(1).padStart(6)} min  rss ${rss.toFixed(1)} MB  heap ${heap.toFixed(2)} MB  ` +
-      `external ${external.toFixed(2)} MB  queue ${queueSize}  spool ${spool?.depth} rows  ${produced} rows so far`,
+      `external ${external.toFixed(2)} MB  ${produced} rows so far`,
   );
 }
 
@@ -114,13 +114,11 @@ async function soak(minutes: number): Promise<void> {
     const fullRate = await measureRate(coordinator);
     console.log(`Full load: ${Math.round(fullRate)} rows/s into the database. Half of it for ${minutes} minutes:`);
     const endMs = performance.now() + minutes * 60_000;
-    const [samples] = await Promise.all([
-      sampleUntil(coordinator, endMs),
-      produceAt(coordinator, fullRate * SHARE, endMs),
-    ]);
-    const { deadLettered } = await coordinator.flush();
-    const report = await coordinator.stop();
-    printEnd(samples, deadLettered + report.left);
+    const samples = await soakAt(coordinator, fullRate * SHARE, endMs);
+    await coordinator.flush();
+    const { deadLettered } = coordinator.health().rows;
+    await coordinator.stop();
+    printEnd(samples, deadLettered);
   } finally {
     await cluster.stop();
     await rm(folder, { recursive: true, force: true });
