@@ -125,7 +125,8 @@ describe("rows accepted over HTTP", () => {
       const answer = await service.send("bars", lines());
       expect(answer).toMatchObject({ status: 503, code: "spool_unavailable", accepted_lines: 0 });
       expect(answer.headers.get("retry-after")).toMatch(/^\d+$/);
-      expect((await fetch(`${service.url}/readyz?for=ingest`)).status).toBe(503);
+      // Readiness tells of the last check.
+      await until(async () => expect((await fetch(`${service.url}/readyz?for=ingest`)).status).toBe(503));
       expect((await fetch(`${service.url}/livez`)).status).toBe(200);
       rmSync(join(folder, "spool"));
       await until(async () => expect((await service.send("bars", lines())).status).toBe(202));
