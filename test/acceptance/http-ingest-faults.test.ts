@@ -128,6 +128,14 @@ describe("rows accepted over HTTP", () => {
       // Readiness tells of the last check.
       await until(async () => expect((await fetch(`${service.url}/readyz?for=ingest`)).status).toBe(503));
       expect((await fetch(`${service.url}/livez`)).status).toBe(200);
+      const health = await until(async () => {
+        const answer = await fetch(`${service.url}/health`);
+        expect(answer.status).toBe(503);
+        return answer.json();
+      });
+      const spool = { name: "spool", state: "unhealthy", details: { code: "spool_unavailable" } };
+      expect(health).toMatchObject({ state: "unhealthy", components: expect.arrayContaining([spool]) });
+      expect((await fetch(`${service.url}/readyz?for=ingest`)).status).toBe(503);
       rmSync(join(folder, "spool"));
       await until(async () => expect((await service.send("bars", lines())).status).toBe(202));
       await until(async () => expect(await stored()).toBe(ROWS));
@@ -154,6 +162,13 @@ describe("rows accepted over HTTP", () => {
       });
       expect(refused.code).toBe("queue_full");
       expect(refused.headers.get("retry-after")).toMatch(/^\d+$/);
+      // Full while the database is away needs a person.
+      const full = expect.objectContaining({ name: "spool", state: "unhealthy" });
+      await until(async () => {
+        const health = (await (await fetch(`${service.url}/health`)).json()) as { components: object[] };
+        expect(health.components).toContainEqual(full);
+        expect((await fetch(`${service.url}/readyz?for=ingest`)).status).toBe(503);
+      });
       proxy.heal();
       await until(async () => expect(await stored()).toBe(accepted));
       expect((await service.send("bars", barLines(accepted + 1, accepted).replaceAll("AAA", symbol))).status).toBe(202);

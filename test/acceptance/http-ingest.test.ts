@@ -1,6 +1,10 @@
 /** Rows over real HTTP into a real database: every dataset and form of body, every answer, and whose the rows are. */
+import { execFile } from "node:child_process";
 import { once } from "node:events";
+import { existsSync, readFileSync } from "node:fs";
 import { connect } from "node:net";
+import { join } from "node:path";
+import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import {
@@ -12,8 +16,10 @@ import {
   removeDataFolder,
   startIngestService,
 } from "../support/ingest-service.ts";
+import { MDS } from "../support/mds-command.ts";
 import { createTestDatabase, type TestDatabase } from "../support/test-database.ts";
 
+const ROOT = join(import.meta.dirname, "../..");
 let database: TestDatabase;
 let folder: string;
 let tenant: Awaited<ReturnType<typeof makeTenantWithToken>>;
@@ -144,12 +150,51 @@ describe("POST /v1/{dataset}", () => {
     socket.write(body.slice(0, half));
     socket.end();
     await once(socket, "close");
-    const accepted = Number(/"accepted_lines":(\d+)/.exec(text)?.[1] ?? 0);
-    expect(accepted).toBeLessThan(6_000);
+    expect(text).toMatch(/^HTTP\/1\.1 400 /);
+    expect(text).toContain('"code":"body_incomplete"');
+    const accepted = Number(/"accepted_lines":(\d+)/.exec(text)![1]);
+    // Every line that was sent whole.
+    expect(accepted).toBe(body.slice(0, half).split("\n").length - 1);
     await until(async () => expect(await barsOf("CUT")).toBeGreaterThanOrEqual(accepted));
     const rest = body.split("\n").slice(accepted).join("\n");
     expect(await service.send("bars", rest)).toMatchObject({ status: 202 });
     await until(async () => expect(await barsOf("CUT")).toBe(6_000));
+  });
+
+  it("keeps what came before a connection that broke; the whole body again changes nothing about that", async () => {
+    const body = barLines(6_000).replaceAll("AAA", "RESET");
+    const { hostname, port } = new URL(service.url);
+    const socket = connect(Number(port), hostname);
+    socket.write(
+      `POST /v1/bars HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${tenant.token}\r\nContent-Length: ${body.length}\r\n\r\n`,
+    );
+    socket.write(body.slice(0, Math.floor(body.length * 0.6)));
+    await until(async () => expect(await barsOf("RESET")).toBeGreaterThan(0));
+    socket.resetAndDestroy();
+    expect(await service.send("bars", body)).toMatchObject({ status: 202, accepted_lines: 6_000 });
+    await until(async () => expect(await barsOf("RESET")).toBe(6_000));
+  });
+
+  it("answers 413 to a body without a length when it becomes too large, with what was accepted by then", async () => {
+    // Lines that are too long cost little to refuse.
+    const long = Buffer.alloc(5_000_001, "x").fill("\n", 5_000_000);
+    let sent = 0;
+    const body = new ReadableStream<Uint8Array>({
+      pull: (controller) => {
+        if (sent === 0) controller.enqueue(Buffer.from(barLine(0).replaceAll("AAA", "ENDLESS")));
+        else controller.enqueue(long);
+        if (++sent === 20) controller.close();
+      },
+    });
+    const answer = await service.send("bars", body);
+    expect(answer).toMatchObject({ status: 413, code: "body_too_large" });
+    // 64 MiB hold thirteen of the long lines.
+    expect(answer.accepted_lines).toBe(14);
+    expect(answer.rejected).toMatchObject({
+      count: 13,
+      first: [{ line: 2, code: "line_too_long" }, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}],
+    });
+    await until(async () => expect(await barsOf("ENDLESS")).toBe(1));
   });
 
   it("knows no other datasets and no other methods", async () => {
@@ -174,9 +219,15 @@ describe("ingest tokens", () => {
       const { status, code, accepted_lines } = await service.send("bars", barLine(0), { token });
       answers.push([status, code, accepted_lines]);
     }
+    const deleted = await makeTenantWithToken(database, "leaving");
+    await database.sql("update store.tenants set state = 'deleting' where slug = 'leaving'");
+    const { status, code, detail } = await service.send("bars", barLine(0), { token: deleted.token });
+    answers.push([status, code, 0]);
+    expect(detail).toBe((await service.send("bars", barLine(0), { token: unknown })).detail);
     expect(answers).toEqual([
       [401, "unauthorized", 0],
       [401, "unauthorized", 0],
+      [403, "token_refused", 0],
       [403, "token_refused", 0],
       [403, "token_refused", 0],
     ]);
@@ -192,6 +243,44 @@ describe("ingest tokens", () => {
       "select tenant_id::text from store.bars_series where symbol = 'WHOSE' order by series_id",
     );
     expect(new Set(rows.map(({ tenant_id }) => tenant_id))).toEqual(new Set([other.id, tenant.id]));
+  });
+});
+
+describe("the document on HTTP", () => {
+  it.skipIf(!existsSync("/usr/bin/curl"))("shows commands that do what it says", async () => {
+    const text = readFileSync(join(ROOT, "docs/http.md"), "utf8");
+    const commands = /^## Sending rows\n\n```sh\n([\s\S]*?)^```/m.exec(text)![1]!;
+    const npx = `npx() { shift; "${process.execPath}" "${MDS}" "$@"; }`;
+    const script = `set -e\n${npx}\n${commands}`.replaceAll("END\n\n", "END\necho\n");
+    const { stdout } = await promisify(execFile)("bash", ["-c", script], {
+      cwd: folder,
+      env: { ...process.env, MDS_DSN: database.url, STORE_URL: service.url },
+      timeout: 50_000,
+    });
+    const [bars, signals] = stdout
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as object);
+    expect(bars).toMatchObject({
+      accepted_lines: 2,
+      rejected: { count: 1, first: [{ line: 2, code: "bar_impossible" }] },
+    });
+    expect(signals).toEqual({ accepted_lines: 1, rejected: { count: 0, first: [] } });
+  });
+});
+
+// Last: the address is limited from then on.
+describe("an address that sends wrong tokens", () => {
+  it("is told to wait, while the right token still passes", async () => {
+    const statuses = new Set<number>();
+    for (let attempt = 0; attempt < 15; attempt++) {
+      const answer = await service.send("bars", barLine(0), { token: "nonsense" });
+      statuses.add(answer.status);
+      expect(answer.accepted_lines).toBe(0);
+      if (answer.status === 429) expect(answer.headers.get("retry-after")).toMatch(/^\d+$/);
+    }
+    expect(statuses).toContain(429);
+    expect((await service.send("bars", barLine(0))).status).toBe(202);
   });
 });
 
