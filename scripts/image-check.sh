@@ -88,7 +88,7 @@ store() { buildah --root "$fast/storage" --runroot "$fast/run" --storage-driver 
 say "Making a stand-in of node:24-bookworm-slim."
 base="$fast/base"
 # What Debian's slim image has and what not is near enough to debootstrap's least variant.
-debootstrap --variant=minbase bookworm "$base" http://deb.debian.org/debian >"$work/debootstrap.log" 2>&1 || {
+debootstrap --variant=minbase bookworm "$base" >"$work/debootstrap.log" 2>&1 || {
   tail -n 3 "$work/debootstrap.log"
   skip "debootstrap failed; is a Debian mirror within reach?"
 }
