@@ -6,12 +6,15 @@ import { withNamedFormats } from "../src/files/formats/formats-doc.ts";
 import { schemaFileName, schemaFileText } from "../src/registry/schema-files.ts";
 import { storeSchemas } from "../src/registry/store-schemas.ts";
 import { withEndpoints } from "../src/service/endpoints-doc.ts";
+import { metricsDoc } from "../src/telemetry/metrics-doc.ts";
+import { dashboards } from "./dashboards.ts";
 
 const root = new URL("../", import.meta.url);
 mkdirSync(new URL("docs/", root), { recursive: true });
 writeFileSync(new URL("docs/configuration.md", root), configurationDoc());
 writeFileSync(new URL(".env.example", root), envExample());
 writeFileSync(new URL("docs/cli.md", root), await commandDoc());
+writeFileSync(new URL("docs/metrics.md", root), metricsDoc());
 const files = new URL("docs/files-and-formats.md", root);
 writeFileSync(files, withNamedFormats(readFileSync(files, "utf8")));
 
@@ -26,3 +29,7 @@ for (const [name, schema] of Object.entries(schemas)) {
 }
 const http = new URL("docs/http.md", root);
 writeFileSync(http, withEndpoints(readFileSync(http, "utf8")));
+
+const grafana = new URL("infra/grafana/dashboards/", root);
+mkdirSync(grafana, { recursive: true });
+for (const [file, text] of Object.entries(dashboards())) writeFileSync(new URL(file, grafana), text);

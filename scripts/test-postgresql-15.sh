@@ -25,4 +25,7 @@ as_server "$binaries/pg_ctl -D $folder/data -l $folder/log -w start \
 chmod 755 "$folder"
 
 export TEST_DATABASE_URL="postgres://postgres:$password@localhost:5432/postgres?host=$folder"
-npx vitest run test/integration "$@"
+# Without those that use no database, or a server of their own.
+elsewhere='/(doctor-cluster|embedded|event-bus|open-api|redis-outages|spool-disk-full|spool-kill|throwaway-cluster)[.]test[.]ts$'
+mapfile -t files < <(find test/integration -name '*.test.ts' | grep -vE "$elsewhere" | sort)
+npx vitest run "${files[@]}" "$@"

@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { candidateUsers, firstBarrier } from "../database/embedded/os-user.ts";
 import { openEmbedded } from "../database/embedded.ts";
+import type { EngineName } from "../database/engine/engine.ts";
 import { identifier } from "../database/identifier.ts";
 import { migrateUp } from "../database/migrator.ts";
 import { type Connection, openConnection } from "../database/pool.ts";
@@ -31,6 +32,8 @@ export interface BenchDatabase {
 export interface BenchDatabaseOptions {
   readonly url?: string | undefined;
   readonly adminUrl?: string | undefined;
+  /** Detected unless given: a database beside one with TimescaleDB gets it too. */
+  readonly engine?: EngineName | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -48,7 +51,7 @@ export async function openBenchDatabase(options: BenchDatabaseOptions): Promise<
   const isEmbedded = url === undefined || adminUrl === undefined;
   const server = isEmbedded ? await startServer(options.signal) : await createDatabase(url, adminUrl);
   try {
-    await migrateUp({ adminUrl: server.adminUrl, serviceUrl: server.url });
+    await migrateUp({ adminUrl: server.adminUrl, serviceUrl: server.url, engine: options.engine });
     const owner = await openConnection(server.adminUrl, OWNER_APPLICATION, CONNECT_TIMEOUT_MS);
     const close = async (): Promise<void> => {
       await owner.end();
@@ -90,11 +93,11 @@ async function startServer(signal: AbortSignal | undefined): Promise<Server> {
 
 async function createDatabase(url: string, adminUrl: string): Promise<Server> {
   const name = `mds_bench_${randomBytes(6).toString("hex")}`;
-  const run = async (statement: string): Promise<void> => {
+  const run = async (statement: string, at = adminUrl): Promise<number | null> => {
     try {
-      const connection = await openConnection(adminUrl, OWNER_APPLICATION, CONNECT_TIMEOUT_MS);
+      const connection = await openConnection(at, OWNER_APPLICATION, CONNECT_TIMEOUT_MS);
       try {
-        await connection.query(statement);
+        return (await connection.query(statement)).rowCount;
       } finally {
         await connection.end();
       }
@@ -103,10 +106,15 @@ async function createDatabase(url: string, adminUrl: string): Promise<Server> {
     }
   };
   await run(`create database ${identifier(name)}`);
+  if ((await run("select from pg_extension where extname = 'timescaledb'")) === 1) {
+    await run("create extension if not exists timescaledb", withDatabase(adminUrl, name));
+  }
   return {
     url: withDatabase(url, name),
     adminUrl: withDatabase(adminUrl, name),
-    remove: () => run(`drop database ${identifier(name)} with (force)`),
+    remove: async () => {
+      await run(`drop database ${identifier(name)} with (force)`);
+    },
   };
 }
 

@@ -11,12 +11,15 @@ import { goOn } from "./measure.ts";
 import { headText, scenarioText } from "./report.ts";
 import type { Scenario, ScenarioReport } from "./scenario.ts";
 import { aggregates } from "./scenarios/aggregates.ts";
+import { columnstore } from "./scenarios/columnstore.ts";
 import { coordinator } from "./scenarios/coordinator.ts";
 import { csv } from "./scenarios/csv.ts";
 import { datasets } from "./scenarios/datasets.ts";
 import { dump } from "./scenarios/dump.ts";
 import { health } from "./scenarios/health.ts";
+import { httpIngest } from "./scenarios/http-ingest.ts";
 import { ingest } from "./scenarios/ingest.ts";
+import { jobs } from "./scenarios/jobs.ts";
 import { latest } from "./scenarios/latest.ts";
 import { pulse } from "./scenarios/pulse.ts";
 import { recovery } from "./scenarios/recovery.ts";
@@ -72,14 +75,17 @@ const SCENARIOS: readonly Scenario[] = [
   window,
   latest,
   aggregates,
+  httpIngest,
   csv,
   dump,
   retention,
   spool,
   recovery,
+  columnstore,
   coordinator,
   pulse,
   health,
+  jobs,
   start,
 ];
 export const SCENARIO_NAMES: readonly string[] = SCENARIOS.map(({ name }) => name);

@@ -60,6 +60,11 @@ export async function withBenchStore<T>(context: BenchContext, work: (store: Sto
 
 /** Drops the partitions with all that is in them. */
 export async function dropBars(owner: Connection): Promise<void> {
+  const { rows: engines } = await owner.query<{ engine: string }>("select mds.engine() as engine");
+  if (engines[0]!.engine === "timescale") {
+    await owner.query("select drop_chunks('store.bars_data', older_than => now() + interval '100 years')");
+    return;
+  }
   const { rows } = await owner.query<{ name: string }>("select partition_name as name from store.partitions('bars')");
   for (const { name } of rows) await owner.query(`drop table store.${name}`);
 }

@@ -3,6 +3,9 @@
  * told of and the next one is taken; a database that goes away ends the run. Ctrl-C writes what was read and ends
  * with 130.
  */
+import type { Store } from "../client/open-store.ts";
+import type { Config } from "../config/settings.ts";
+import type { DatasetShape } from "../datasets/dataset.ts";
 import { type DatasetName, datasetNamed } from "../datasets/registry.ts";
 import type { ErrorCode } from "../errors/codes.ts";
 import { StoreError } from "../errors/store-error.ts";
@@ -23,6 +26,7 @@ export interface LoadFlags extends TenantFlags {
   readonly rejects?: string;
   readonly batchRows?: number;
   readonly dryRun?: boolean;
+  readonly via?: "coordinator";
   readonly json?: boolean;
 }
 
@@ -54,7 +58,13 @@ export async function loadFiles(shell: Shell, load: Load, flags: LoadFlags): Pro
   const run = new LoadRun(shell, files, options, report, rejects);
   try {
     if (flags.dryRun) await interruptible(shell, (signal) => run.load(dryRun(datasetNamed(load.dataset)), signal));
-    else await withStore(shell, config, load.verb, (store, signal) => run.load(store.dataset(load.dataset), signal));
+    else {
+      await withStore(shell, config, load.verb, (store, signal) =>
+        flags.via === undefined
+          ? run.load(store.dataset(load.dataset), signal)
+          : run.loadThroughSpool(store, datasetNamed(load.dataset), config.values, signal),
+      );
+    }
   } finally {
     await rejects?.close();
     const summary = report.summary();
@@ -102,6 +112,27 @@ class LoadRun {
     }
     if (isFailed) this.#shell.exitCode = EXIT.failed;
     else if (this.#report.total.rejected > 0) this.#shell.exitCode = EXIT.rejected;
+  }
+
+  async loadThroughSpool(store: Store, dataset: DatasetShape, config: Config, signal: AbortSignal): Promise<void> {
+    // Loaded for this way only.
+    const { openCoordinatorTarget } = await import("./coordinator-target.ts");
+    const target = await openCoordinatorTarget(store, dataset, config, signal);
+    const note = (text: string): void => this.#shell.output.note(text);
+    try {
+      if (target.fromBefore > 0) note(`${target.fromBefore} rows from before are in the spool; they are stored first.`);
+      await target.resume();
+      await this.load(target, signal);
+    } finally {
+      await target.close();
+      if (target.inSpool > 0) {
+        note(`${target.inSpool} accepted rows stay in the spool; the next run like this or the service stores them.`);
+      }
+      if (target.deadLettered > 0) {
+        note(`${target.deadLettered} rows that the database refused are dead letters; see \`mds dlq list\`.`);
+        this.#shell.exitCode ||= EXIT.rejected;
+      }
+    }
   }
 
   /** Whether the file was read to its end. */

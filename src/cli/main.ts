@@ -12,6 +12,10 @@ import { EXIT, type Shell, type Verb } from "./shell.ts";
 const VERBS: Readonly<Record<string, readonly [summary: string, load: () => Promise<Verb>]>> = {
   serve: ["run the service", async () => (await import("./commands/serve.ts")).serve],
   migrate: ["apply, take back or show migrations", async () => (await import("./commands/migrate.ts")).migrate],
+  engine: [
+    "show the engine, and move a database to TimescaleDB",
+    async () => (await import("./commands/engine.ts")).engine,
+  ],
   seed: ["make what every store has: the default tenant", async () => (await import("./commands/seed.ts")).seed],
   tenant: [
     "create, list, rename and delete tenants, bind logins to them, make ingest tokens",

@@ -12,7 +12,13 @@ const duration = z
   .nullable();
 
 const fields = {
-  partition_width: z.enum(["month", "year"]).optional().describe("Of partitions that are made from then on."),
+  partition_width: z
+    .string()
+    .regex(/^(month|year|1 day|([2-9]|[1-9]\d{1,2}) days)$/, {
+      error: 'It must be month or year, or days such as "7 days".',
+    })
+    .optional()
+    .describe("Of partitions that are made from then on: month or year; on TimescaleDB days, such as 7 days."),
   compress_after: duration.optional().describe("From which age rows are compressed; null: never."),
   keep_for: duration.optional().describe("From which age rows are dropped, with their whole partition; null: never."),
 };

@@ -30,7 +30,7 @@ const policy = z.object({
   dataset: z.string().describe("The dataset, or an aggregate's own name, such as bars_5m."),
   source: z.string().nullable().describe("Of an aggregate: what it is made of."),
   timeframe: z.string().nullable().describe("Of an aggregate."),
-  partition_width: z.enum(["month", "year"]),
+  partition_width: z.string().describe("month or year; on TimescaleDB days, such as 7 days."),
   compress_after: z.string().nullable(),
   keep_for: z.string().nullable(),
   enabled: z.boolean(),

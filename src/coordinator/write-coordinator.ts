@@ -73,6 +73,7 @@ export class WriteCoordinator {
     this.#intake = this.#newIntake();
     this.#unwatch = options.metrics?.watchCoordinator(this.id, () => ({
       queueSize: this.#lanes.held,
+      highWatermark: this.#tuning.watermarks.high,
       workersAlive: this.#workersAlive,
       circuit: this.#breaker.state,
     }));

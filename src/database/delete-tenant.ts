@@ -105,7 +105,7 @@ class Deletion {
     const text = "select table_name from mds.list_tenant_tables() where by_series = $1";
     const tables = await this.#ask<{ table_name: string }>(text, [bySeries]);
     for (const { table_name: table } of tables) {
-      for (let deleted = ROWS_PER_BATCH; deleted === ROWS_PER_BATCH; ) {
+      for (let deleted = ROWS_PER_BATCH; deleted >= ROWS_PER_BATCH; ) {
         deleted = await this.#deleteBatch(tenant_id, table);
         this.#rows += deleted;
         if (deleted > 0) await this.#options.onProgress?.({ rows: deleted, message: `Deleting from ${table}.` });

@@ -1,7 +1,11 @@
-/** The numbered migrations beside the code: their order, their two halves and their checksums. Nothing is cached. */
+/**
+ * The numbered migrations beside the code: their order, their two halves and their checksums. For an engine that has a
+ * file of its own beside the general one (`0016-name.timescale.sql`), that one stands in its place. Nothing is cached.
+ */
 import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { StoreError } from "../errors/store-error.ts";
+import type { EngineName } from "./engine/engine.ts";
 
 /** One step of the schema. */
 export interface Migration {
@@ -14,14 +18,19 @@ export interface Migration {
 }
 
 const FOLDER = new URL("../../migrations/", import.meta.url);
-const FILE_NAME = /^(\d{4})-([a-z0-9-]+)\.sql$/;
+const FILE_NAME = /^(\d{4})-([a-z0-9-]+)(?:\.([a-z]+))?\.sql$/;
 const UP = "-- migrate:up\n";
 const DOWN = "-- migrate:down\n";
 
-/** All migrations, in order. */
-export async function readMigrations(folder: URL = FOLDER): Promise<Migration[]> {
+/** All migrations of an engine, in order; of plain unless given. */
+export async function readMigrations(engine: EngineName = "plain", folder: URL = FOLDER): Promise<Migration[]> {
   const files = (await readdir(folder)).filter((file) => file.endsWith(".sql")).sort();
-  const migrations = await Promise.all(files.map((file) => readMigration(folder, file)));
+  const general = files.filter((file) => FILE_NAME.exec(file)?.[3] === undefined);
+  const chosen = general.map((file) => {
+    const own = file.replace(/\.sql$/, `.${engine}.sql`);
+    return files.includes(own) ? own : file;
+  });
+  const migrations = await Promise.all(chosen.map((file) => readMigration(folder, file)));
   for (const [at, { version }] of migrations.entries()) {
     if (version !== at + 1) {
       throw new StoreError(

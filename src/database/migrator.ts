@@ -6,11 +6,11 @@
 import type pg from "pg";
 import { messageOf, StoreError } from "../errors/store-error.ts";
 import { openDirectConnection } from "./direct-connection.ts";
-import { chooseEngine } from "./engine/detect-engine.ts";
+import { chooseEngine, recordedEngine } from "./engine/detect-engine.ts";
 import type { EngineName } from "./engine/engine.ts";
 import { type Migration, readMigrations } from "./migration-files.ts";
 import { openConnection } from "./pool.ts";
-import { ensureRoles, OWNER_ROLE } from "./roles.ts";
+import { ensureOwnerLogin, ensureRoles, OWNER_ROLE } from "./roles.ts";
 import { toStoreError } from "./sqlstate.ts";
 
 export interface MigratorOptions {
@@ -57,14 +57,16 @@ export async function migrateUp(
   options: MigratorOptions,
   step: { to?: number; dryRun?: boolean } = {},
 ): Promise<Migration[]> {
-  return (step.dryRun ? withoutLock : underLock)(options, async (client, migrations) => {
+  return (step.dryRun ? withoutLock : underLock)(options, async (client) => {
+    const engine = await chooseEngine(client, options.engine);
+    const migrations = await readMigrations(engine, options.folder);
     const states = migrationStates(migrations, await readApplied(client));
     refuseAltered(states);
-    const engine = await chooseEngine(client, options.engine);
     const pending = migrations.filter(
       ({ version }) => states[version - 1]?.state === "pending" && version <= (step.to ?? Number.POSITIVE_INFINITY),
     );
     if (step.dryRun) return pending;
+    if (engine === "timescale" && pending.length > 0) await ensureOwnerLogin(client);
     for (const migration of pending) {
       await inTransaction(client, migration, "up", [
         `set local role ${OWNER_ROLE}`,
@@ -82,7 +84,8 @@ export async function migrateDown(
   options: MigratorOptions,
   step: { to: number; dryRun?: boolean },
 ): Promise<Migration[]> {
-  return (step.dryRun ? withoutLock : underLock)(options, async (client, migrations) => {
+  return (step.dryRun ? withoutLock : underLock)(options, async (client) => {
+    const migrations = await migrationsOf(client, options);
     const states = migrationStates(migrations, await readApplied(client));
     refuseAltered(states);
     const undone = migrations
@@ -102,12 +105,13 @@ export async function migrateDown(
 
 /** Records everything up to `to` as applied without running it: for a database that was restored or made by hand. */
 export async function stampMigrations(options: MigratorOptions, to: number): Promise<Migration[]> {
-  return underLock(options, async (client, migrations) => {
+  return underLock(options, async (client) => {
+    const engine = await chooseEngine(client, options.engine);
+    const migrations = await readMigrations(engine, options.folder);
     if (!migrations.some(({ version }) => version === to)) {
       throw new StoreError("usage", `There is no migration ${to}; the newest is ${migrations.length}.`);
     }
     const applied = new Set((await readApplied(client)).map(({ version }) => version));
-    const engine = await chooseEngine(client, options.engine);
     const stamped = migrations.filter(({ version }) => version <= to && !applied.has(version));
     for (const migration of stamped) {
       await inTransaction(client, migration, "stamp", [
@@ -122,7 +126,11 @@ export async function stampMigrations(options: MigratorOptions, to: number): Pro
 
 /** How the database stands to each migration; changes nothing, also where the store was never installed. */
 export function migrationStatus(options: MigratorOptions): Promise<MigrationState[]> {
-  return withoutLock(options, async (client, migrations) => migrationStates(migrations, await readApplied(client)));
+  return withoutLock(options, async (client) => {
+    // A database whose engine cannot be read is told its state all the same.
+    const migrations = await migrationsOf(client, options).catch(() => readMigrations("plain", options.folder));
+    return migrationStates(migrations, await readApplied(client));
+  });
 }
 
 /** Compares files with what was applied. */
@@ -161,14 +169,18 @@ function refuseAltered(states: readonly MigrationState[]): void {
   }
 }
 
-type Work<T> = (client: pg.Client, migrations: Migration[]) => Promise<T>;
+type Work<T> = (client: pg.Client) => Promise<T>;
+
+/** Those of the engine that the database is recorded to have; without one, those of plain, whose names are the same. */
+async function migrationsOf(client: pg.Client, { folder }: MigratorOptions): Promise<Migration[]> {
+  return readMigrations(await recordedEngine(client), folder);
+}
 
 /** For looking only: makes nothing, not even the roles. */
 async function withoutLock<T>(options: MigratorOptions, work: Work<T>): Promise<T> {
-  const migrations = await readMigrations(options.folder);
   const client = await connect(options);
   try {
-    return await work(client, migrations);
+    return await work(client);
   } catch (error) {
     throw toStoreError(error);
   } finally {
@@ -177,14 +189,13 @@ async function withoutLock<T>(options: MigratorOptions, work: Work<T>): Promise<
 }
 
 async function underLock<T>(options: MigratorOptions, work: Work<T>): Promise<T> {
-  const migrations = await readMigrations(options.folder);
   const client = await connect(options, openDirectConnection);
   try {
     await client.query(`set lock_timeout = ${options.lockTimeoutMs ?? DEFAULT_LOCK_TIMEOUT_MS}`);
     await takeLock(client);
     await client.query(`set lock_timeout = '${STEP_LOCK_TIMEOUT}'`);
-    await prepare(client, options, migrations);
-    return await work(client, migrations);
+    await prepare(client, options);
+    return await work(client);
   } catch (error) {
     throw toStoreError(error);
   } finally {
@@ -193,13 +204,13 @@ async function underLock<T>(options: MigratorOptions, work: Work<T>): Promise<T>
 }
 
 /** Roles and schemas. A login that may not make them is welcome where there is nothing left to make. */
-async function prepare(client: pg.Client, options: MigratorOptions, migrations: readonly Migration[]): Promise<void> {
+async function prepare(client: pg.Client, options: MigratorOptions): Promise<void> {
   try {
     await ensureRoles(client, await serviceLogin(client, options));
     await ensureSchemas(client);
   } catch (error) {
     const isLacking = error instanceof StoreError && error.code === "role_missing";
-    const states = isLacking ? migrationStates(migrations, await readApplied(client)) : [];
+    const states = isLacking ? migrationStates(await migrationsOf(client, options), await readApplied(client)) : [];
     if (!isLacking || states.some(({ state }) => state === "pending")) throw error;
   }
 }

@@ -15,7 +15,8 @@ export interface Policy {
   /** Of an aggregate: what it is made of, and its timeframe. */
   readonly source: string | null;
   readonly timeframe: string | null;
-  readonly partition_width: "month" | "year";
+  /** `month` or `year`; on TimescaleDB days, such as `7 days`. */
+  readonly partition_width: string;
   readonly compress_after: string | null;
   readonly keep_for: string | null;
   readonly enabled: boolean;
@@ -25,7 +26,7 @@ export interface Policy {
 
 /** What somebody wants of a dataset or aggregate; an omitted field stays as it is. */
 interface WantedPolicy {
-  readonly partition_width?: "month" | "year" | undefined;
+  readonly partition_width?: string | undefined;
   readonly compress_after?: string | null | undefined;
   readonly keep_for?: string | null | undefined;
 }

@@ -47,9 +47,25 @@ export async function ensureRoles(client: pg.Client, serviceLogin: string): Prom
   if (missing.length > 0) {
     throw new StoreError(
       "role_missing",
-      `This login may not prepare the roles that the store needs; have an administrator run: ${missing.join(" ")}`,
+      `This login may not prepare the roles that the store needs; set ADMIN_DATABASE_URL to one that may, or have an administrator run: ${missing.join(" ")}`,
     );
   }
+}
+
+/**
+ * Lets the owner log in, which those must who have jobs in TimescaleDB. It gets no password; what pg_hba.conf lets in
+ * without one is the administrator's to say.
+ *
+ * @throws StoreError `role_missing` with the SQL for an administrator, when this login may not do it.
+ */
+export async function ensureOwnerLogin(client: pg.Client): Promise<void> {
+  const { rowCount } = await client.query("select from pg_roles where rolname = $1 and rolcanlogin", [OWNER_ROLE]);
+  const sql = `alter role ${OWNER_ROLE} login`;
+  if (rowCount === 1 || (await runRacing(client, sql))) return;
+  throw new StoreError(
+    "role_missing",
+    `TimescaleDB's jobs run as ${OWNER_ROLE}, which must be a login for that; have an administrator run: ${sql};`,
+  );
 }
 
 /** False when this login may not do it. */

@@ -14,6 +14,7 @@ const BY_SQLSTATE: Readonly<Record<string, ErrorCode>> = {
   MD009: "policy_refused",
   MD011: "job_superseded",
   MD013: "tenant_protected",
+  MD016: "constraint_violated",
   "23502": "constraint_violated",
   "23503": "constraint_violated",
   "23505": "constraint_violated",

@@ -40,7 +40,7 @@ export class StoreDatabase {
   readonly #pool: Pool;
   readonly #migrator: MigratorOptions;
   /** Read once: files do not change under a running process. */
-  #migrations: Promise<Migration[]> | undefined;
+  #migrations: { readonly engine: string; readonly all: Promise<Migration[]> } | undefined;
   /** Once recorded it stays. */
   #engine: string | null = null;
 
@@ -64,8 +64,6 @@ export class StoreDatabase {
 
   /** The state of the schema; version 0 where the store was never installed. */
   async schemaVersion(signal: AbortSignal): Promise<SchemaVersion> {
-    this.#migrations ??= readMigrations();
-    const migrations = await this.#migrations;
     const scope: RoleScope = { pool: this.#pool, role: "mds_app", timeoutMs: QUERY_TIMEOUT_MS };
     const rows = await runAsRole<{ version: number; checksum: string; applied_at: string; server_version: string }>(
       scope,
@@ -75,12 +73,12 @@ export class StoreDatabase {
       if (error.code === "migration_pending" || error.code === "tenant_refused") return [];
       throw error;
     });
-    const states = migrationStates(
-      migrations,
-      rows.map((row) => ({ ...row, name: "" })),
-    );
     const newest = rows.at(-1);
     if ((newest?.version ?? 0) >= ENGINE_SINCE) this.#engine ??= await this.#readEngine(scope, signal);
+    const states = migrationStates(
+      await this.#migrationsOf(this.#engine),
+      rows.map((row) => ({ ...row, name: "" })),
+    );
     return {
       version: newest?.version ?? 0,
       applied_at: newest?.applied_at ?? null,
@@ -110,6 +108,13 @@ export class StoreDatabase {
 
   async close(): Promise<void> {
     if (!this.#pool.ending) await this.#pool.end();
+  }
+
+  /** The general ones for an engine that this version does not have: with those its schema is not right. */
+  #migrationsOf(engine: string | null): Promise<Migration[]> {
+    const own = engine === "timescale" ? engine : "plain";
+    if (this.#migrations?.engine !== own) this.#migrations = { engine: own, all: readMigrations(own) };
+    return this.#migrations.all;
   }
 
   async #readEngine(scope: RoleScope, signal: AbortSignal): Promise<string | null> {

@@ -36,6 +36,8 @@ function readBatch(lines: LineBatch, columns: ColumnNames): RecordBatch {
       batch.rejects.push({ line: number, rejection: line.rejection, raw: line.raw });
       continue;
     }
+    // Known as such without the parser's help: a body may have millions of them.
+    if (line.length === 0 || line === "\r") continue;
     const row = readLine(line, columns);
     if (row === undefined) continue;
     if (isRejection(row)) {

@@ -29,7 +29,10 @@ const CLIENT_FAULTS: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   FST_ERR_CTP_INVALID_JSON_BODY: ["body_invalid", "The body is not valid JSON."],
   FST_ERR_CTP_EMPTY_JSON_BODY: ["body_invalid", "The body is empty, but its type is JSON."],
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: ["request_invalid", "The body is not as long as Content-Length says."],
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: ["media_type_unsupported", "This route does not read bodies of this Content-Type."],
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: [
+    "media_type_unsupported",
+    "This route does not read bodies of this Content-Type; JSON is sent as application/json.",
+  ],
   FST_ERR_BAD_URL: ["request_invalid", "The path is not validly percent-encoded."],
   FST_ERR_MAX_PARAM_LENGTH: ["request_invalid", "A part of the path is too long."],
   HPE_HEADER_OVERFLOW: ["headers_too_large", "The headers are larger than this server accepts."],

@@ -8,7 +8,7 @@ import { StoreError } from "../errors/store-error.ts";
 import { asStoreError } from "./problem.ts";
 
 /** Who answers before the body's end goes on reading for so long: a connection closed at once would lose the answer. */
-const LINGER_MS = 5_000;
+const LINGER_MS = 2_000;
 
 type Told = (error: Error & { code?: string }) => void;
 /** Readers of bodies under way. */
@@ -24,12 +24,20 @@ export function tellUnfinishedBody(socket: Duplex, error: Error & { code?: strin
 /**
  * The bytes of a body. Reads no further than the caller takes, and leaves the connection as it is when that is early.
  *
- * @throws StoreError `body_too_large` after `limitBytes`; `request_timeout`; `body_incomplete` when it breaks off. Each
- *   comes after all bytes before it.
+ * @param signal - Ends the reading with its reason, which is a StoreError.
+ * @throws StoreError `body_too_large` after `limitBytes`; `request_timeout`; `body_incomplete` when it breaks off; the
+ *   signal's reason. Each comes after all bytes before it.
  */
-export async function* readBytes(request: IncomingMessage, limitBytes: number): AsyncGenerator<Buffer> {
+export async function* readBytes(
+  request: IncomingMessage,
+  limitBytes: number,
+  signal: AbortSignal,
+): AsyncGenerator<Buffer> {
   const body = new BodyReader(request);
+  const stop = (): void => body.fail(signal.reason as StoreError);
   let bytes = 0;
+  signal.addEventListener("abort", stop, { once: true });
+  if (signal.aborted) stop();
   try {
     for (let chunk = await body.next(); chunk !== undefined; chunk = await body.next()) {
       bytes += chunk.length;
@@ -37,6 +45,7 @@ export async function* readBytes(request: IncomingMessage, limitBytes: number): 
       yield chunk;
     }
   } finally {
+    signal.removeEventListener("abort", stop);
     body.end();
   }
 }
@@ -57,7 +66,7 @@ export function lingerOver(request: IncomingMessage): void {
 class BodyReader {
   readonly #request: IncomingMessage;
   readonly #wake = (): void => this.#waiting?.resolve();
-  readonly #fail = (cause: Error & { code?: string }): void => {
+  readonly fail = (cause: Error & { code?: string }): void => {
     this.#fault ??= faultOf(cause);
     this.#wake();
   };
@@ -66,8 +75,8 @@ class BodyReader {
 
   constructor(request: IncomingMessage) {
     this.#request = request;
-    request.on("readable", this.#wake).on("end", this.#wake).on("error", this.#fail).on("close", this.#wake);
-    readers.set(request.socket, this.#fail);
+    request.on("readable", this.#wake).on("end", this.#wake).on("error", this.fail).on("close", this.#wake);
+    readers.set(request.socket, this.fail);
   }
 
   /** Undefined at the end. */
@@ -78,7 +87,7 @@ class BodyReader {
       if (chunk !== null) return chunk;
       if (request.readableEnded) return undefined;
       if (this.#fault !== undefined) throw this.#fault;
-      if (request.destroyed) throw faultOf(new StoreError("body_incomplete", "closed"));
+      if (request.destroyed) throw incomplete();
       this.#waiting = Promise.withResolvers<void>();
       await this.#waiting.promise;
     }
@@ -93,8 +102,12 @@ class BodyReader {
 }
 
 function faultOf(cause: Error & { code?: string }): StoreError {
+  if (cause instanceof StoreError) return cause;
   const error = asStoreError({ code: cause.code, statusCode: 400 });
-  if (error.code === "request_timeout") return error;
+  return error.code === "request_timeout" ? error : incomplete(cause);
+}
+
+function incomplete(cause?: unknown): StoreError {
   return new StoreError("body_incomplete", "The body breaks off before its end.", { cause });
 }
 

@@ -36,12 +36,16 @@ export const ZOD_SCHEMAS = {
   // The framework's type knows its own two compilers only.
 } as unknown as NonNullable<FastifyServerOptions["schemaController"]>;
 
+/** What people call the parts of a request. */
+const PART_NAMES: Readonly<Record<string, string>> = { params: "path", querystring: "query" };
+
 function invalid(part: string, issues: readonly z.core.$ZodIssue[]): StoreError {
   const errors = issues
     .slice(0, MAX_REPORTED_FIELDS)
     .map(({ path, message }) => ({ path: path.map(String).join("."), message }));
   const first = errors[0]!;
-  const where = first.path === "" ? `The ${part}` : `The ${part}'s field ${first.path}`;
-  const message = `${where} is not valid: ${first.message}.`;
+  const name = PART_NAMES[part] ?? part;
+  const where = first.path === "" ? `The ${name}` : `The ${name}'s field ${first.path}`;
+  const message = `${where} is not valid: ${first.message.replace(/\.$/, "")}.`;
   return new StoreError(part === "body" ? "body_invalid" : "request_invalid", message, { details: { errors } });
 }

@@ -1,7 +1,7 @@
 /** `delete-tenant`: deletes a tenant with everything of it. Goes on where it was; a second run of a done one does nothing. */
 
 import { deleteTenantInput } from "../control/job-inputs.ts";
-import { deleteTenant } from "../database/delete-tenant.ts";
+import { type DeletedTenant, deleteTenant } from "../database/delete-tenant.ts";
 import { StoreError } from "../errors/store-error.ts";
 import { defineJob } from "./define-job.ts";
 
@@ -22,12 +22,18 @@ export const deleteTenantJob = defineJob({
     const { input, checkpoint, signal, admin } = context;
     const before = checkpoint as Checkpoint | undefined | null;
     let rows = before?.rows ?? 0;
+    let tenant: DeletedTenant | undefined;
+    const save = () => context.saveCheckpoint({ ...tenant!, rows } satisfies Checkpoint);
     try {
       const deleted = await deleteTenant(admin, before?.tenant_id ?? input.tenant, {
         signal,
-        onMarked: ({ tenant_id, slug }) => context.saveCheckpoint({ tenant_id, slug, rows } satisfies Checkpoint),
+        onMarked: ({ tenant_id, slug }) => {
+          tenant = { tenant_id, slug };
+          return save();
+        },
         onProgress: async (progress) => {
           rows += progress.rows;
+          if (progress.rows > 0) await save();
           await context.report({ message: progress.message, metadata: { deleted_rows: rows } });
         },
       });

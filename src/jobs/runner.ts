@@ -124,6 +124,7 @@ export class JobRunner implements JobQueue {
         return;
       }
       this.#opened = opened;
+      this.#startFault = undefined;
       if (this.#works.size > 0) opened.watch.start();
     } catch (error) {
       this.#startFault = toStoreError(error);
@@ -152,7 +153,7 @@ export class JobRunner implements JobQueue {
     const text = jsonText("A job's input", input ?? {}, MAX_INPUT_BYTES);
     const given = JSON.parse(text) as unknown;
     const parsed = await parseInput(definition, given);
-    definition.accept?.(parsed);
+    this.#accept(definition, parsed);
     const tenant = definition.tenantOf?.(parsed);
     const { boss } = this.#open();
     const before = await findJob(this.#scope, id, signal);
@@ -277,7 +278,7 @@ export class JobRunner implements JobQueue {
   }
 
   #open(): Opened {
-    if (this.#opened === undefined) throw notOpen();
+    if (this.#opened === undefined) throw notOpen(this.#startFault);
     return this.#opened;
   }
 
@@ -288,6 +289,16 @@ export class JobRunner implements JobQueue {
     throw new StoreError("job_unknown", `There is no job ${showValue(name)}; there are ${known.join(", ")}.`, {
       details: { known },
     });
+  }
+
+  /** What a backfill may read is for the process to say that runs it. */
+  #accept(definition: JobDefinition, input: unknown): void {
+    try {
+      definition.accept?.(input);
+    } catch (error) {
+      const isOthersToSay = error instanceof StoreError && error.code === "backfill_refused";
+      if (!isOthersToSay || this.#works.has(definition.name)) throw error;
+    }
   }
 
   async #refuseFull(name: string): Promise<void> {
@@ -372,8 +383,13 @@ function claimLost(): StoreError {
   return new StoreError("job_superseded", "The job was cancelled, or another runner has taken it over.");
 }
 
-function notOpen(): StoreError {
-  return new StoreError("jobs_unavailable", "The job queue is not open yet, or is closing; try again in a moment.");
+/** `fault` is why the last start failed. */
+function notOpen(fault?: StoreError): StoreError {
+  const message =
+    fault === undefined
+      ? "The job queue is not open yet, or is closing; try again in a moment."
+      : `The job queue cannot be opened: ${fault.message}`;
+  return new StoreError("jobs_unavailable", message, { cause: fault });
 }
 
 function pastOf(state: Job["state"]): string {

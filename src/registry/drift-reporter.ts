@@ -64,6 +64,7 @@ export class DriftReporter {
 
   constructor(options: DriftReporterOptions) {
     this.#options = options;
+    options.metrics.setInterval(options.intervalMs / 1_000);
     for (const { name } of options.schemas) options.metrics.begin(options.track, name);
   }
 

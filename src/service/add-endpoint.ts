@@ -51,7 +51,8 @@ async function parseInput<E extends Endpoint>(endpoint: E, request: FastifyReque
   const { SCHEMAS } = await import("../control/schemas.ts");
   const parse = (part: string, name: SchemaName | undefined, data: unknown): unknown =>
     name === undefined ? undefined : parsePart(part, SCHEMAS[name], data);
-  const sent = request.body ?? (endpoint.isBodyOptional ? {} : request.body);
+  // A body that is `null` is one, and a wrong one.
+  const sent = request.body === undefined && endpoint.isBodyOptional ? {} : request.body;
   return {
     params: parse("params", endpoint.params, request.params),
     query: parse("querystring", endpoint.query, request.query),

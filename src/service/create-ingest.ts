@@ -4,6 +4,7 @@ import type { Config } from "../config/settings.ts";
 import { coordinatorTuning } from "../coordinator/coordinator-options.ts";
 import { LetterCounter } from "../coordinator/dead-letters/letter-count.ts";
 import { openFeedback } from "../feedback/open-feedback.ts";
+import type { Clock } from "../resilience/clock.ts";
 import { IngestMetrics } from "../telemetry/ingest-metrics.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { StoreMetrics } from "../telemetry/metrics.ts";
@@ -16,13 +17,15 @@ interface CreateIngestOptions {
   readonly url: () => Promise<string>;
   readonly log: Logger;
   readonly metrics: StoreMetrics;
+  /** For tests. */
+  readonly clock?: Clock;
 }
 
 /**
  * Nothing is opened and no folder made before `start`.
  * @throws StoreError `config_invalid` when feedback is to be sent and it is not said where to.
  */
-export function createIngest({ config, url, log, metrics }: CreateIngestOptions): ServiceIngest {
+export function createIngest({ config, url, log, metrics, clock }: CreateIngestOptions): ServiceIngest {
   const ingestMetrics = new IngestMetrics(metrics.registry, { pollMs: config.metricsQueuePollSec * 1_000 });
   const spoolMetrics = new SpoolMetrics(metrics.registry);
   const deadLetterDir = deadLetterFolder(config);
@@ -40,5 +43,6 @@ export function createIngest({ config, url, log, metrics }: CreateIngestOptions)
     metrics,
     ingestMetrics,
     spoolMetrics,
+    clock,
   });
 }

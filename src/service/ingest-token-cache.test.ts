@@ -75,6 +75,47 @@ describe("IngestTokenCache", () => {
     expect(await cache.tenantOf(tokenOf("a"))).toBe("tenant-1");
   });
 
+  it("believes what the database said last while it is away, for an hour at most, and asks it again soon", async () => {
+    let state: "found" | "away" | "revoked" = "found";
+    const { cache, clock, asked } = cacheOf(async () => {
+      if (state === "away") throw new StoreError("database_unavailable", "It is away.");
+      return state === "found" ? "tenant-1" : undefined;
+    });
+    await cache.tenantOf(tokenOf("a"));
+    state = "away";
+    clock.ms = 30_000;
+    expect(await cache.tenantOf(tokenOf("a"))).toBe("tenant-1");
+    await expect(cache.tenantOf(tokenOf("b"))).rejects.toMatchObject({ code: "database_unavailable" });
+    // Not for every request.
+    const before = asked.length;
+    clock.ms = 31_999;
+    expect(await cache.tenantOf(tokenOf("a"))).toBe("tenant-1");
+    expect(asked).toHaveLength(before);
+    clock.ms = 3_599_999;
+    expect(await cache.tenantOf(tokenOf("a"))).toBe("tenant-1");
+    clock.ms = 3_602_000;
+    await expect(cache.tenantOf(tokenOf("a"))).rejects.toMatchObject({ code: "database_unavailable" });
+    state = "revoked";
+    clock.ms = 3_602_001;
+    expect(await cache.tenantOf(tokenOf("a"))).toBeUndefined();
+    // What was refused is refused, also while the database is away again.
+    state = "away";
+    clock.ms = 3_605_000;
+    await expect(cache.tenantOf(tokenOf("a"))).rejects.toMatchObject({ code: "database_unavailable" });
+  });
+
+  it("takes a fault of ours for no outage", async () => {
+    let isBroken = false;
+    const { cache, clock } = cacheOf(async () => {
+      if (isBroken) throw new StoreError("database_error", "A column is missing.");
+      return "tenant-1";
+    });
+    await cache.tenantOf(tokenOf("a"));
+    isBroken = true;
+    clock.ms = 30_000;
+    await expect(cache.tenantOf(tokenOf("a"))).rejects.toMatchObject({ code: "database_error" });
+  });
+
   it("forgets the oldest of more than ten thousand", async () => {
     const { cache, asked } = cacheOf(async () => "tenant-1");
     for (let count = 0; count <= 10_000; count++) await cache.tenantOf(tokenOf(`t${count}-`));

@@ -10,6 +10,7 @@ import { WriteCoordinator } from "../coordinator/write-coordinator.ts";
 import { openPool, type Pool } from "../database/pool.ts";
 import { DATASET_NAMES, type DatasetName } from "../datasets/registry.ts";
 import type { FeedbackBus } from "../feedback/feedback-bus.ts";
+import type { Clock } from "../resilience/clock.ts";
 import { createSinks, type DatasetSinks } from "../sinks/open-sinks.ts";
 import type { Sink } from "../sinks/sink.ts";
 import type { IngestMetrics } from "../telemetry/ingest-metrics.ts";
@@ -30,6 +31,8 @@ export interface IngestOptions {
   readonly metrics: StoreMetrics;
   readonly ingestMetrics: IngestMetrics;
   readonly spoolMetrics: SpoolMetrics;
+  /** For tests. */
+  readonly clock?: Clock | undefined;
 }
 
 export interface OpenIngest {
@@ -61,6 +64,7 @@ export async function openIngest(options: IngestOptions): Promise<OpenIngest> {
     feedback,
     metrics,
     log,
+    clock: options.clock,
   });
   if (spool.depth > 0)
     log.info({ rows: spool.depth }, "The spool holds accepted rows from before; they are stored now.");

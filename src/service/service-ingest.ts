@@ -33,6 +33,8 @@ export interface BodyAdmission {
    * @throws StoreError whose `details.accepted` says how many, from the first, are.
    */
   submit(rows: readonly unknown[]): Promise<void>;
+  /** Aborted with a StoreError when no more of the body should be read. */
+  readonly signal: AbortSignal;
   end(): void;
 }
 
@@ -41,6 +43,8 @@ export class ServiceIngest {
   readonly feedback: FeedbackBus | undefined;
   readonly #options: IngestOptions;
   readonly #ending = new AbortController();
+  /** Aborted when no body is taken any more. */
+  readonly #refusing = new AbortController();
   readonly #wanted = Promise.withResolvers<void>();
   readonly #tried = Promise.withResolvers<void>();
   readonly #waiting = new Set<AbortController>();
@@ -48,7 +52,6 @@ export class ServiceIngest {
   #open: OpenIngest | undefined;
   #fault: StoreError | undefined;
   #bodies = 0;
-  #isRefusing = false;
 
   constructor(options: IngestOptions) {
     this.#options = options;
@@ -73,6 +76,7 @@ export class ServiceIngest {
     this.#bodies++;
     return {
       submit: (rows) => this.#submit(dataset, tenantId, rows),
+      signal: this.#refusing.signal,
       end: () => {
         this.#bodies--;
       },
@@ -86,7 +90,7 @@ export class ServiceIngest {
 
   /** Bodies under way end with what is accepted of them; new ones are refused. */
   beginStopping(): void {
-    this.#isRefusing = true;
+    this.#refusing.abort(stopping());
     for (const waiting of this.#waiting) waiting.abort(stopping());
   }
 
@@ -148,7 +152,7 @@ export class ServiceIngest {
   #answerTo(cause: unknown, signal: AbortSignal): StoreError {
     if (!(cause instanceof StoreError)) return new StoreError("internal", messageOf(cause), { cause });
     const { accepted } = cause.details;
-    const isLate = signal.aborted && !this.#isRefusing;
+    const isLate = signal.aborted && !this.#refusing.signal.aborted;
     const spoolFails = cause.code === "spool_unavailable" || cause.code === "spool_full";
     const told = spoolFails || (isLate && this.#open?.spool.fault !== undefined) ? unavailable() : undefined;
     const known = told ?? (signal.aborted ? (signal.reason as StoreError) : cause);
@@ -156,7 +160,7 @@ export class ServiceIngest {
   }
 
   #refuseIfNeeded(): void {
-    if (this.#isRefusing) throw stopping();
+    if (this.#refusing.signal.aborted) throw stopping();
     if (this.#open === undefined) throw unavailable(this.#fault);
     if (this.#isNearlyFull) {
       throw new StoreError("queue_full", "The database takes rows more slowly than they come; go on a little later.");

@@ -10,6 +10,7 @@ export class DriftMetrics {
   readonly #state: Gauge<(typeof LABELS)[number]>;
   readonly #breaking: Gauge<(typeof LABELS)[number]>;
   readonly #lastRun: Gauge;
+  readonly #interval: Gauge;
   readonly #errors: Counter;
 
   constructor(registry: Registry) {
@@ -43,6 +44,11 @@ export class DriftMetrics {
       help: "When the contracts were last compared with the registry's to the end, epoch seconds.",
       registers,
     });
+    this.#interval = new Gauge({
+      name: "mds_schema_drift_interval_seconds",
+      help: "From one comparison of the contracts to the next, as it is set.",
+      registers,
+    });
     this.#errors = new Counter({
       name: "mds_registry_errors_total",
       help: "Comparisons that ended because the registry did not answer, or not as one.",
@@ -53,6 +59,11 @@ export class DriftMetrics {
   /** Begins the count of a contract, so that its first difference is an increase. */
   begin(track: string, schema: string): void {
     this.#found.inc({ repo: REPO, track, schema }, 0);
+  }
+
+  /** Shows how old a comparison may become, so that an alert needs no setting of its own. */
+  setInterval(seconds: number): void {
+    this.#interval.set(seconds);
   }
 
   /** A comparison found a difference. */

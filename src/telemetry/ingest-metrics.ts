@@ -8,6 +8,8 @@ import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 export interface CoordinatorGauges {
   /** Rows that are accepted and neither stored nor given up. */
   readonly queueSize: number;
+  /** From so many on producers are told to stop. */
+  readonly highWatermark: number;
   readonly workersAlive: number;
   readonly circuit: "closed" | "open" | "half_open";
 }
@@ -60,6 +62,12 @@ export class IngestMetrics {
       "outcome",
     ]);
     this.#gauge(registry, "mds_coord_queue_depth", "Rows that are accepted and not stored yet.", (g) => g.queueSize);
+    this.#gauge(
+      registry,
+      "mds_coord_queue_high_watermark",
+      "From so many rows on producers are told to stop.",
+      (g) => g.highWatermark,
+    );
     this.#gauge(registry, "mds_coord_workers_alive", "Workers that take rows.", (g) => g.workersAlive);
     this.#gauge(
       registry,

@@ -48,6 +48,7 @@ export class StoreMetrics {
   readonly #requests: RequestMetrics;
   readonly #migrationsApplied: Counter;
   readonly #rowsWritten: Counter<"dataset" | "result">;
+  readonly #rowsWrittenAt: Gauge<"dataset">;
   readonly #runs: Counter<"job_name" | "provider" | "mode" | "status">;
   readonly #runSeconds: Histogram<"job_name" | "provider" | "mode" | "status">;
   readonly #queueDepth: Gauge<"job_name">;
@@ -72,6 +73,12 @@ export class StoreMetrics {
       name: "mds_rows_written_total",
       help: "Rows by what became of them: inserted, updated, unchanged or rejected.",
       labelNames: ["dataset", "result"],
+      registers,
+    });
+    this.#rowsWrittenAt = new Gauge({
+      name: "mds_rows_last_written_timestamp_seconds",
+      help: "When this process last wrote rows of a dataset, or found them there already, epoch seconds.",
+      labelNames: ["dataset"],
       registers,
     });
     this.#runs = new Counter({
@@ -145,6 +152,7 @@ export class StoreMetrics {
 
   countRows(dataset: string, result: RowResult, rows: number): void {
     this.#rowsWritten.inc({ dataset, result }, rows);
+    if (result !== "rejected" && rows > 0) this.#rowsWrittenAt.set({ dataset }, Date.now() / 1_000);
   }
 
   /** Counts a run that has ended, as the ledger gives it. Only of jobs whose names and providers the process knows. */

@@ -25,6 +25,11 @@ export class RegistryMetrics {
     this.#published.inc({ outcome });
   }
 
+  /** All families of the process. */
+  get registry(): Registry {
+    return this.#registry;
+  }
+
   get contentType(): string {
     return this.#registry.contentType;
   }

@@ -8,7 +8,7 @@ import type { Job } from "../../src/contracts/job.ts";
 import { allWrongBuckets, NONE_WRONG, refresh } from "../support/aggregates.ts";
 import { barsCsv, collect, manyBars } from "../support/bars.ts";
 import { type ControlPlane, startControlPlane } from "../support/control-plane.ts";
-import { scratchFolder } from "../support/mds-command.ts";
+import { mds, scratchFolder } from "../support/mds-command.ts";
 import { createTestDatabase, type TestDatabase } from "../support/test-database.ts";
 
 let database: TestDatabase;
@@ -116,6 +116,18 @@ describe("POST /backfill/ingest-files", () => {
     }
     expect(await plane.control.jobs()).toHaveLength(jobs);
     expect(await stored()).toBe(0);
+  });
+
+  it("takes from the command what the service may read, whatever the command's own settings say", async () => {
+    const input = JSON.stringify({ tenant, dataset: "bars", files: [await file("asked.csv", barsCsv(0, 10))] });
+    const env = { MDS_DSN: database.url, ADMIN_DATABASE_URL: database.adminUrl };
+    const ask = (text: string) =>
+      mds(["jobs", "enqueue", "ingest-files", "--input", text, "--wait", "--json"], { env });
+    expect(await ask(input)).toMatchObject({ code: 0, stderr: "" });
+    expect(await stored()).toBe(10);
+    const refused = await ask(input.replace(inside, outside));
+    expect(refused.code).toBe(1);
+    expect(JSON.parse(refused.stdout)).toMatchObject({ state: "failed", error: { code: "backfill_refused" } });
   });
 
   it("reads nothing through a link that leads out, and says so", async () => {

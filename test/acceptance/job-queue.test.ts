@@ -1,8 +1,9 @@
 /** `mds jobs list|show|enqueue|cancel|retry` on a database without a service. */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import type { Job } from "../../src/contracts/job.ts";
+import { startControlPlane } from "../support/control-plane.ts";
 import { type CommandResult, mds, scratchFolder, startMds } from "../support/mds-command.ts";
 import { createTestDatabase, type TestDatabase } from "../support/test-database.ts";
 
@@ -77,6 +78,31 @@ describe("mds jobs", () => {
     const [, id] = /The job (\S+) goes on from its last checkpoint when a service runs/.exec(stderr)!;
     expect(["queued", "retrying"]).toContain(jobOf(await jobs("show", id!, "--json")).state);
   }, 30_000);
+});
+
+describe("mds jobs enqueue --wait beside a service", () => {
+  it("says that the service was killed, waits for the next one, and ends as the job does", async () => {
+    const first = await startControlPlane(database);
+    await database.sql("begin");
+    await database.sql("lock table store.tenants in access exclusive mode");
+    const waiting = startMds(["jobs", "enqueue", "prune-runs", "--wait", "--json"], { env: env(), cwd: scratch.path });
+    const running = () => first.control.jobs({ name: "prune-runs", state: "running" });
+    await vi.waitFor(async () => expect(await running()).toHaveLength(1), { timeout: 20_000 });
+    const [{ id }] = (await running()) as [Job];
+    await first.kill();
+    await database.sql("rollback");
+    await expect
+      .poll(() => waiting.output.stderr, { timeout: 30_000 })
+      .toBe("The service is gone; the job goes on when one runs again.\n");
+    // As though the time had passed after which a silent runner is taken for dead.
+    const age = "update pgboss.job set heartbeat_on = heartbeat_on - interval '1 hour', retry_delay = 0 where id = $1";
+    await database.sql(age, [id]);
+    const second = await startControlPlane(database);
+    onTestFinished(() => second.stop());
+    const done = await waiting.done;
+    expect(done.code).toBe(0);
+    expect(jobOf(done)).toMatchObject({ id, state: "succeeded", attempts: 2 });
+  }, 90_000);
 });
 
 describe("wrong usage", () => {

@@ -124,7 +124,7 @@ describe("on a database that is given", () => {
   });
 
   it("says what the job runner lacks where no login for the administration is given, and serves without it", async () => {
-    const service = startService({ DATABASE_URL: database.url });
+    const service = startService({ DATABASE_URL: database.url, ADMIN_TOKEN: "an-operators-own-token" });
     const url = await readyUrl(service);
     await until(() => expect(service.output.stdout).toContain("This login may not act as mds_owner"));
     const health = await (await fetch(`${url}/readyz`)).json();
@@ -134,6 +134,17 @@ describe("on a database that is given", () => {
       expect(stdout).toMatch(/^jobs +degraded +code=role_missing$/m);
     });
     expect(service.output.stdout.match(/The job runner cannot start yet/g)).toHaveLength(1);
+    const asked = await fetch(`${url}/migrate`, {
+      method: "POST",
+      headers: { authorization: "Bearer an-operators-own-token" },
+    });
+    expect([asked.status, await asked.json()]).toEqual([
+      503,
+      expect.objectContaining({
+        code: "jobs_unavailable",
+        detail: expect.stringMatching(/^The job queue cannot be opened: .* set ADMIN_DATABASE_URL to the login/),
+      }),
+    ]);
   });
 
   it("takes jobs of the command and runs them, and none with MDS_JOBS_ENABLED=false", async () => {

@@ -3,6 +3,7 @@
  * whose grants are others, fails it. Tables, partitions and sequences are nobody's but the owner's.
  */
 
+import { inject } from "vitest";
 import { DATASETS } from "./arena.ts";
 
 type Role = "mds_app" | "mds_reader" | "mds_admin";
@@ -44,6 +45,29 @@ const JOB_FUNCTIONS = [
 
 const perDataset = (name: (dataset: string) => string, roles: readonly Role[]): Record<string, readonly Role[]> =>
   Object.fromEntries(DATASETS.map((dataset) => [name(dataset), roles]));
+
+/** That only this engine has. */
+const TIMESCALE_FUNCTIONS: Readonly<Record<string, readonly Role[]>> = {
+  "store.timescale_schema": [],
+  "store.is_hypertable": [],
+  "store.width_interval": [],
+  "store.period_start": [],
+  "store.set_compression": [],
+  "store.mark_deleted_bar": [],
+  "store.new_table": [],
+  "store.new_hypertable": [],
+  "store.swap_table": [],
+  "store.time_column": [],
+  "store.settle_hypertable": [],
+  "store.note_move": [],
+  "store.begin_move": [],
+  "store.follow_move": [],
+  "store.end_move": [],
+  "store.copy_rows": [],
+  "store.make_hypertable": [],
+  "store.hypertable_defaults": [],
+  "store.delete_series_rows": [],
+};
 
 /** By schema and name; those of schema store that are granted are called inside views, and cannot be named by others. */
 export const FUNCTIONS: Readonly<Record<string, readonly Role[]>> = {
@@ -127,4 +151,5 @@ export const FUNCTIONS: Readonly<Record<string, readonly Role[]>> = {
   "store.kept_since": [],
   "store.require_attempt": [],
   "store.tenant_tables": [],
+  ...(inject("engine") === "timescale" && TIMESCALE_FUNCTIONS),
 };

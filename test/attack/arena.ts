@@ -10,6 +10,7 @@ import { Runs } from "../../src/client/runs.ts";
 import type { UpsertResult } from "../../src/client/upsert.ts";
 import { openPool } from "../../src/database/pool.ts";
 import { createTestDatabase, type TestDatabase } from "../support/test-database.ts";
+import { compressAll } from "../support/timescale.ts";
 
 export const TENANTS = ["a", "b", "gone", "empty"] as const;
 export type TenantName = (typeof TENANTS)[number];
@@ -119,6 +120,7 @@ export async function openArena(): Promise<Arena> {
   for (const login of [LOGINS.boundA, LOGINS.stranger, "mds_app"]) {
     await database.sql(`grant usage, create on schema attack_evil to ${login}`);
   }
+  if (inject("engine") === "timescale") await compressAll(database);
   await database.sql("analyze");
   const close = async (): Promise<void> => {
     await Promise.all([stores.a.close(), stores.b.close()]);

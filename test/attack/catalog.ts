@@ -16,6 +16,7 @@ export interface AttackedColumn {
 export interface Catalog {
   /** Of schema store, without the schema. */
   readonly tables: readonly string[];
+  /** With their schema: chunks, and their columnstores, are in one of TimescaleDB's. */
   readonly partitions: readonly string[];
   readonly sequences: readonly string[];
   /** Views of schema mds, with their columns. */
@@ -30,6 +31,11 @@ export async function readCatalog(database: TestDatabase): Promise<Catalog> {
   );
   const strange = relations.filter(({ kind }) => !["r", "p", "S", "v"].includes(kind));
   if (strange.length > 0) throw new Error(`No attack knows relations of kind ${strange[0]!.kind}: ${strange[0]!.name}`);
+  const chunks = await database.sql<{ name: string }>(
+    `select c.oid::regclass::text as name from pg_class c
+     where c.relnamespace = to_regnamespace('_timescaledb_internal') and c.relkind = 'r'
+       and c.relowner = 'mds_owner'::regrole order by 1`,
+  );
   const columns = await database.sql<{ view: string; name: string; type: string }>(
     `select c.relname as view, a.attname as name, format_type(a.atttypid, a.atttypmod) as type
      from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0
@@ -48,7 +54,10 @@ export async function readCatalog(database: TestDatabase): Promise<Catalog> {
   );
   return {
     tables: relations.filter(({ kind, part }) => (kind === "r" || kind === "p") && !part).map(({ name }) => name),
-    partitions: relations.filter(({ part }) => part).map(({ name }) => name),
+    partitions: [
+      ...relations.filter(({ part }) => part).map(({ name }) => `store.${name}`),
+      ...chunks.map(({ name }) => name),
+    ],
     sequences: relations.filter(({ kind }) => kind === "S").map(({ name }) => name),
     views,
     functions,

@@ -1,6 +1,6 @@
 /** What happens to sessions that are open while tenants, bindings, roles and logins change under them. */
 import pg from "pg";
-import { expect } from "vitest";
+import { expect, inject } from "vitest";
 import { openStore } from "../../src/client/open-store.ts";
 import { collect, manyBars } from "../support/bars.ts";
 import { loginUrl } from "../support/test-database.ts";
@@ -209,7 +209,8 @@ const CHANGES: readonly Change[] = [
           await arena.database.sql("select count(*) from pg_inherits where inhparent = 'store.bars_data'::regclass")
         )[0]!["count"];
       const before = await count();
-      expect(await make("1950-01-01Z", 65)).toBe("22023");
+      // A hypertable makes none before rows come.
+      if (inject("engine") === "plain") expect(await make("1950-01-01Z", 65)).toBe("22023");
       expect(await make("1899-12-31Z", 1)).toBe("MD002");
       expect(await make("infinity", 1)).toBe("MD002");
       expect(await make("3000-01-01Z", 1)).toBe("MD002");

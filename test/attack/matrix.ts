@@ -141,7 +141,7 @@ export function relationCases(
       });
     for (const table of tables) cases.push(...TABLE_ATTACKS.map((attack) => refused(attack(`store.${table}`))));
     for (const partition of partitions) {
-      cases.push(...PARTITION_ATTACKS.map((attack) => refused(attack(`store.${partition}`))));
+      cases.push(...PARTITION_ATTACKS.map((attack) => refused(attack(partition))));
     }
     for (const sequence of sequences)
       cases.push(...SEQUENCE_ATTACKS.map((attack) => refused(attack(`store.${sequence}`))));

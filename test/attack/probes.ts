@@ -213,9 +213,14 @@ function probe(visitor: Visitor, name: string, questions: (value: string) => str
     run: async (arena: Arena, visits: Visits) => {
       // The first one of a session also reads catalogs; it is asked in vain.
       await visits.run(visitor, questions(pair.unknown));
-      const foreign = await visits.run(visitor, questions(pair.foreign));
-      const unknown = await visits.run(visitor, questions(pair.unknown));
-      const [told, expected] = [withoutValues(foreign, pair, arena), withoutValues(unknown, pair, arena)];
+      const ask = async (): Promise<[Awaited<ReturnType<Visits["run"]>>, string, string]> => {
+        const answer = await visits.run(visitor, questions(pair.foreign));
+        const other = await visits.run(visitor, questions(pair.unknown));
+        return [answer, withoutValues(answer, pair, arena), withoutValues(other, pair, arena)];
+      };
+      let [foreign, told, expected] = await ask();
+      // The server's own vacuum may have changed an estimate between the two; what leaks does so every time.
+      for (let again = 0; told !== expected && again < 3; again++) [foreign, told, expected] = await ask();
       if (told !== expected) {
         const at = Array.from(told).findIndex((character, place) => character !== expected[place]);
         const excerpt = (text: string): string => text.slice(Math.max(0, at - 300), at + 300);

@@ -104,6 +104,7 @@ describe("routes that make a job", () => {
   it.each([
     ["/migrate", { force: true }, ""],
     ["/migrate", [], ""],
+    ["/retention/apply", null, ""],
     ["/retention/apply", { dry_run: "yes" }, "dry_run"],
     ["/retention/apply", { datasets: [] }, "datasets"],
     ["/refresh/aggregate", { start: "2024-01-01" }, "start"],
@@ -258,7 +259,8 @@ describe("/jobs", () => {
       ["POST", "/retry"],
     ] as const) {
       await expectProblem(await send(method, `/jobs/${NO_JOB}${path}`), 404, "job_not_found");
-      await expectProblem(await send(method, `/jobs/seven${path}`), 400, "request_invalid");
+      const wrong = await expectProblem(await send(method, `/jobs/seven${path}`), 400, "request_invalid");
+      expect(wrong["detail"]).toMatch(/^The path's field id is not valid: \w[^.]*\.$/);
     }
   });
 });
@@ -284,13 +286,21 @@ describe("/policies", () => {
   });
 
   it("refuses what is none", async () => {
-    await expectProblem(await send("PUT", "/policies", { body: { news: { keep_for: "soon" } } }), 422, "body_invalid");
+    const soon = await send("PUT", "/policies", { body: { news: { keep_for: "soon" } } });
+    expect((await expectProblem(soon, 422, "body_invalid"))["detail"]).toMatch(
+      /^The body's field news\.keep_for .*"P90D"\.$/,
+    );
     await expectProblem(
       await send("PUT", "/policies", { body: { gossip: { keep_for: null } } }),
       422,
       "policy_refused",
     );
-    await expectProblem(await send("PUT", "/policies?dry_run=maybe", { body: {} }), 400, "request_invalid");
+    const maybe = await expectProblem(
+      await send("PUT", "/policies?dry_run=maybe", { body: {} }),
+      400,
+      "request_invalid",
+    );
+    expect(maybe["detail"]).toMatch(/^The query's field dry_run /);
   });
 });
 

@@ -1,5 +1,5 @@
 /** The jobs that keep aggregates: refresh every minute, rebuild in parts, and go on where an attempt was cut off. */
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, inject, it } from "vitest";
 import { openStore, type Store } from "../../src/client/open-store.ts";
 import { rebuildAggregatesJob } from "../../src/jobs/rebuild-aggregates-job.ts";
 import { refreshAggregatesJob } from "../../src/jobs/refresh-aggregates-job.ts";
@@ -66,7 +66,8 @@ it("a rebuild that is cut off in its middle ends, at its second attempt, as one 
     },
   );
   expect(first.error).toMatchObject({ message: "cut off" });
-  expect(first.checkpoint).toEqual({ next_start: "2024-03-01T00:00:00.000000Z" });
+  const march = inject("engine") === "plain" ? "2024-03-01" : "2024-02-29"; // where a chunk of a week begins
+  expect(first.checkpoint).toEqual({ next_start: `${march}T00:00:00.000000Z` });
   expect(await spoilt()).toEqual(["2024-03", "2024-04", "2024-05"]);
   await database.sql("update store.bars_5m_data set volume = -1 where ts < '2024-02-01Z'");
   const second = await attemptJob(database, rebuildAggregatesJob, {}, { checkpoint: first.checkpoint, attempt: 2 });

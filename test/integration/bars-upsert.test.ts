@@ -1,8 +1,8 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from "vitest";
 import { openStore, type Store } from "../../src/client/open-store.ts";
 import type { BarInput } from "../../src/datasets/bars.ts";
 import { bar, collect, manyBars } from "../support/bars.ts";
-import { createTestDatabase, type TestDatabase } from "../support/test-database.ts";
+import { createTestDatabase, dropPartitionSql, type TestDatabase } from "../support/test-database.ts";
 
 let database: TestDatabase;
 let store: Store;
@@ -239,7 +239,7 @@ describe("partitions", () => {
   it("may go away under an open store, which then makes them again", async () => {
     const january = bar(0, { ts: "1985-01-15T00:00:00Z" });
     await store.bars.upsert([january]);
-    await database.sql("drop table store.bars_data_1985_01");
+    await database.sql(dropPartitionSql(inject("engine"), "1985-01-15Z"));
     expect(await store.bars.upsert([january])).toMatchObject({ inserted: 1 });
   });
 });

@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { migrateUp } from "../../src/database/migrator.ts";
 import { bars } from "../../src/datasets/bars.ts";
 import { columnsOf, type DatasetShape } from "../../src/datasets/dataset.ts";
@@ -32,7 +32,13 @@ const OTHERS = [
   "0013-administration.sql",
   "0014-insert-absent.sql",
   "0015-drift.sql",
+  "0016-timescale.sql",
 ];
+
+async function upOf(file: string): Promise<string> {
+  const text = await readFile(new URL(`../../migrations/${file}`, import.meta.url), "utf8");
+  return /-- migrate:up\n([\s\S]*)-- migrate:down/.exec(text)![1]!;
+}
 
 let migrated: TestDatabase;
 let derived: TestDatabase;
@@ -61,11 +67,11 @@ describe("R1 one source of tables, views and functions", () => {
       if (own !== null) await derived.sql(own[0]);
     }
     for (const file of OTHERS) {
-      const text = await readFile(new URL(`../../migrations/${file}`, import.meta.url), "utf8");
-      await derived.sql(/-- migrate:up\n([\s\S]*)-- migrate:down/.exec(text)![1]!);
+      await derived.sql(await upOf(file));
     }
     // A later migration brought the upsert of bars in the form that it has today.
     await derived.sql(upsertFunctionSql(bars).replace("create function", "create or replace function"));
+    if (inject("engine") === "timescale") await derived.sql(await upOf("0016-timescale.timescale.sql"));
     await derived.sql("reset role");
     expect(await describeDatabase(derived)).toEqual(await describeDatabase(migrated));
   });
@@ -91,6 +97,7 @@ describe("the database's own checks", () => {
       values (1, '2024-01-02Z', ${values})`);
 
   beforeAll(async () => {
+    if (inject("engine") === "timescale") return; // whose chunk is made with the first row
     await migrated.sql(
       "create table store.bars_data_check partition of store.bars_data for values from ('2024-01-01Z') to ('2024-02-01Z')",
     );

@@ -76,7 +76,7 @@ describe("/openapi.json", () => {
     );
     for (const endpoint of endpoints) {
       const operation = document.paths[endpoint.path]![endpoint.method.toLowerCase()]!;
-      expect(operation.security).toEqual(endpoint.auth === "admin" ? [{ admin: [] }] : []);
+      expect(operation.security).toEqual(endpoint.auth === "none" ? [] : [{ [endpoint.auth]: [] }]);
       expect(operation.requestBody === undefined).toBe(endpoint.body === undefined);
       for (const status of Object.keys(endpoint.answers)) expect(operation.responses).toHaveProperty(status);
       for (const code of errorsOf(endpoint)) expect(answerTo(operation, code)).toContain(`\`${code}\``);
@@ -106,7 +106,7 @@ describe("/openapi.json", () => {
       tags: z.array(z.enum(document.tags.map(({ name }) => name))).length(1),
       summary: z.string().min(1),
       description: z.string().optional(),
-      security: z.array(z.record(z.enum(["admin"]), z.array(z.string()))),
+      security: z.array(z.partialRecord(z.enum(["admin", "ingest"]), z.array(z.string()))),
       parameters: z
         .array(
           z.strictObject({
@@ -128,6 +128,7 @@ describe("/openapi.json", () => {
         }),
       ),
     });
+    const scheme = z.strictObject({ type: z.literal("http"), scheme: z.literal("bearer"), description: z.string() });
     const shape = z.strictObject({
       openapi: z.literal("3.1.0"),
       info: z.strictObject({ title: z.string(), version: z.string(), description: z.string() }),
@@ -135,9 +136,7 @@ describe("/openapi.json", () => {
       paths: z.record(z.string().startsWith("/"), z.partialRecord(METHOD, operation)),
       components: z.strictObject({
         schemas: z.record(z.string().regex(/^[\w.-]+$/), schema),
-        securitySchemes: z.strictObject({
-          admin: z.strictObject({ type: z.literal("http"), scheme: z.literal("bearer"), description: z.string() }),
-        }),
+        securitySchemes: z.strictObject({ admin: scheme, ingest: scheme }),
       }),
     });
     expect(shape.safeParse(document).error).toBeUndefined();

@@ -7,6 +7,7 @@ import { createIngestToken } from "../../src/database/ingest-tokens.ts";
 import { openPool } from "../../src/database/pool.ts";
 import { StoreDatabase } from "../../src/database/store-database.ts";
 import { createTenant } from "../../src/database/tenants.ts";
+import type { Clock } from "../../src/resilience/clock.ts";
 import { createIngest } from "../../src/service/create-ingest.ts";
 import type { Acceptance } from "../../src/service/row-intake.ts";
 import { startService } from "../../src/service/server.ts";
@@ -14,11 +15,12 @@ import { createLogger } from "../../src/telemetry/logger.ts";
 import { StoreMetrics } from "../../src/telemetry/metrics.ts";
 import type { TestDatabase } from "./test-database.ts";
 
-export interface IngestAnswer extends Acceptance {
+interface IngestAnswer extends Acceptance {
   readonly status: number;
   readonly headers: Headers;
   /** Of a problem. */
   readonly code?: string;
+  readonly detail?: string;
 }
 
 export interface IngestService {
@@ -51,8 +53,10 @@ export async function startIngestService(options: {
   readonly folder: string;
   readonly token: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** Of the coordinator. */
+  readonly clock?: Clock;
 }): Promise<IngestService> {
-  const { folder, env } = options;
+  const { folder, env, clock } = options;
   const lines: string[] = [];
   const log = createLogger({ level: "info", stream: { write: (line) => void lines.push(line) } });
   const metrics = new StoreMetrics();
@@ -60,7 +64,7 @@ export async function startIngestService(options: {
   const service = await startService({
     config: { ...values, host: "127.0.0.1", port: 0, migrateOnStart: false },
     database: new StoreDatabase({ url: options.url, maxConnections: 5 }),
-    ingest: await createIngest({ config: values, url: async () => options.url, log, metrics }),
+    ingest: createIngest({ config: values, url: async () => options.url, log, metrics, ...(clock && { clock }) }),
     log,
     metrics,
   });
@@ -72,7 +76,7 @@ export async function startIngestService(options: {
       const response = await fetch(`${service.url}/v1/${dataset}`, {
         method: "POST",
         headers: { authorization: `Bearer ${token}`, ...headers },
-        body: body as BodyInit,
+        body,
         ...(body instanceof ReadableStream && { duplex: "half" }),
       } as RequestInit);
       return { status: response.status, headers: response.headers, ...((await response.json()) as Acceptance) };

@@ -2,8 +2,11 @@
 import { randomBytes } from "node:crypto";
 import pg from "pg";
 import { inject } from "vitest";
+import type { EngineName } from "../../src/database/engine/engine.ts";
 
 export const TEMPLATE = "mds_test_template";
+/** Without the store, but with the extension that the engine needs. */
+export const EMPTY_TEMPLATE = "mds_test_empty";
 /** An ordinary login, member of mds_app and mds_admin. */
 export const SERVICE_LOGIN = "mds_test_service";
 
@@ -22,7 +25,7 @@ export interface TestDatabase {
 export async function createTestDatabase(options: { readonly empty?: boolean } = {}): Promise<TestDatabase> {
   const server = inject("adminUrl");
   const name = `mds_test_${randomBytes(6).toString("hex")}`;
-  await onServer(server, `create database ${name} template ${options.empty ? "template1" : TEMPLATE}`);
+  await onServer(server, `create database ${name} template ${options.empty ? EMPTY_TEMPLATE : TEMPLATE}`);
   const adminUrl = adminUrlOf(server, name);
   const client = new pg.Client({ connectionString: adminUrl });
   await client.connect();
@@ -36,6 +39,15 @@ export async function createTestDatabase(options: { readonly empty?: boolean } =
       await onServer(server, `drop database ${name} with (force)`);
     },
   };
+}
+
+/** Drops what holds the bars of a time. */
+export function dropPartitionSql(engine: EngineName, time: string): string {
+  if (engine === "timescale") {
+    return `select drop_chunks('store.bars_data', older_than => p.range_end, newer_than => p.range_start)
+      from store.partitions('bars') p where '${time}' >= p.range_start and '${time}' < p.range_end`;
+  }
+  return `drop table store.bars_data_${time.slice(0, 7).replace("-", "_")}`;
 }
 
 /** The same server and login, another database. */

@@ -34,6 +34,12 @@ export function ingest(command: Command, shell: Shell): void {
       new Option("--format <format>", "csv or ndjson instead of telling it by content; or a vendor's format").choices(
         FILE_FORMATS,
       ),
+    )
+    .addOption(
+      new Option(
+        "--via <way>",
+        "coordinator: through a spool in the data folder, which keeps what was read through kill -9 and outages",
+      ).choices(["coordinator"]),
     );
   addLoadFlags(command).action((name: DatasetName, files: string[], flags: IngestFlags) => {
     const options = ingestOptions(name, {
@@ -47,6 +53,7 @@ export function ingest(command: Command, shell: Shell): void {
     command,
     "npx mds ingest bars bars.csv --set vendor=coinbase --set timeframe=1m",
     "npx mds ingest bars 'data/*.csv.gz' --set vendor=x,timeframe=1d --rejects rejects.ndjson",
+    "npx mds ingest bars bars.csv --set vendor=x,timeframe=1m --via coordinator",
     "npx mds ingest bars BTCUSDT-1m-2025-01.csv --format binance --set symbol=BTCUSDT,timeframe=1m",
     "curl -s https://example.com/signals.ndjson | npx mds ingest signals - --set vendor=x",
   );

@@ -25,6 +25,8 @@ interface EnqueueFlags extends DatabaseFlags {
 
 /** How often a job is looked at. */
 const POLL_MS = 250;
+/** How many looks at the job come between two at the service that runs it. */
+const POLLS_PER_LOOK = 20;
 /** What a queue accepts of an input. */
 const MAX_INPUT_BYTES = 1_000_000;
 
@@ -44,7 +46,8 @@ export function addEnqueue(command: Command, shell: Shell): void {
       const runsHere = flags.wait === true && !isServed;
       await using queue = await openQueue(shell, config, database, runsHere ? [name] : []);
       const job = await queue.enqueue(name, input, { signal }).catch(asUsage);
-      if (flags.wait) await waitFor(shell, queue, job, { runsHere, json: flags.json, signal });
+      const { adminUrl } = database;
+      if (flags.wait) await waitFor(shell, queue, job, { runsHere, adminUrl, json: flags.json, signal });
       else await tellAccepted(shell, job, isServed, flags.json);
     });
   });
@@ -66,15 +69,17 @@ async function tellAccepted(shell: Shell, job: Job, isServed: boolean, json: boo
 
 interface WaitOptions {
   readonly runsHere: boolean;
+  readonly adminUrl: string;
   readonly json: boolean | undefined;
   readonly signal: AbortSignal;
 }
 
 async function waitFor(shell: Shell, queue: JobRunner, { id, name }: Job, options: WaitOptions): Promise<void> {
-  const { runsHere, json, signal } = options;
+  const { runsHere, adminUrl, json, signal } = options;
+  let isServed = true;
   if (runsHere) shell.output.note(`No service runs jobs on this database now, so ${name} is run here.`);
   try {
-    for (;;) {
+    for (let polls = 1; ; polls++) {
       const job = await queue.get(id, signal);
       if (isFinal(job.state)) {
         await printJob(shell, job, json);
@@ -82,11 +87,17 @@ async function waitFor(shell: Shell, queue: JobRunner, { id, name }: Job, option
         return;
       }
       shell.output.progress(progressText(job));
+      if (!runsHere && polls % POLLS_PER_LOOK === 0) {
+        const wasServed = isServed;
+        isServed = await hasSession(adminUrl, runnerSessionName(SERVICE_GROUP));
+        if (wasServed && !isServed) shell.output.note("The service is gone; the job goes on when one runs again.");
+      }
       await sleep(POLL_MS, undefined, { signal });
     }
   } catch (error) {
     if (signal.aborted) {
-      const how = runsHere ? "goes on from its last checkpoint when a service runs" : "goes on without this command";
+      const how =
+        runsHere || !isServed ? "goes on from its last checkpoint when a service runs" : "goes on without this command";
       shell.output.note(`The job ${id} ${how}; \`mds jobs cancel ${id}\` ends it.`);
     }
     throw error;

@@ -14,7 +14,9 @@ interface LoginFacts {
 export const checkRoles: Check = async (examination) => {
   const { ask } = examination;
   const there = await ask<{ rolname: string; power: boolean }>(
-    `select rolname, rolcanlogin or rolsuper or rolcreaterole or rolcreatedb or rolreplication or rolbypassrls as power
+    // Where TimescaleDB is, its jobs need an owner that may log in.
+    `select rolname, rolcanlogin and not (rolname = 'mds_owner' and exists (select from pg_available_extensions a where a.name = 'timescaledb'))
+       or rolsuper or rolcreaterole or rolcreatedb or rolreplication or rolbypassrls as power
      from pg_roles where rolname = any ($1)`,
     [ROLES],
   );
@@ -32,16 +34,7 @@ export const checkRoles: Check = async (examination) => {
       fix,
     });
   }
-  for (const { login, lacking } of [service, admin]) {
-    if (lacking.length === 0 || missing.length > 0) continue;
-    findings.push({
-      code: "membership_missing",
-      severity: "error",
-      message: `The login "${login}" is no member of ${named(lacking)}.`,
-      remedy: `Grant it: ${lacking.map((role) => `grant ${role} to "${login}"`).join("; ")}.`,
-      ...(login === service.login && { fix }),
-    });
-  }
+  if (missing.length === 0) findings.push(...membershipFindings(service, admin, fix));
   const powerful = there.filter(({ power }) => power).map(({ rolname }) => rolname);
   if (powerful.length > 0) {
     findings.push({
@@ -61,6 +54,24 @@ export const checkRoles: Check = async (examination) => {
   }
   return findings;
 };
+
+function membershipFindings(service: LoginFacts, admin: LoginFacts, fix: () => Promise<string>): Finding[] {
+  const finding = ({ login, lacking }: LoginFacts, remedy: string): Finding => ({
+    code: "membership_missing",
+    severity: "error",
+    message: `The login "${login}" is no member of ${named(lacking)}.`,
+    remedy,
+  });
+  const grantTo = ({ login, lacking }: LoginFacts): string =>
+    `Grant it: ${lacking.map((role) => `grant ${role} to "${login}"`).join("; ")}.`;
+  // The service's login should not own what keeps tenants apart.
+  const adminRemedy =
+    admin.login === service.login ? "Set ADMIN_DATABASE_URL to the login that migrates." : grantTo(admin);
+  return [
+    ...(service.lacking.length === 0 ? [] : [{ ...finding(service, grantTo(service)), fix }]),
+    ...(admin.lacking.length === 0 ? [] : [finding(admin, adminRemedy)]),
+  ];
+}
 
 /** A role that does not exist counts as lacking. */
 async function loginFacts(client: Examination["admin"], wanted: readonly string[]): Promise<LoginFacts> {

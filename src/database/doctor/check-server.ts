@@ -1,11 +1,10 @@
 /** The server: its version and extensions, settings that lose data or connections, its clock, and what is in between. */
+import { OLDEST_TIMESCALE } from "../engine/detect-engine.ts";
 import type { Connection } from "../pool.ts";
 import { type Check, type Examination, type Finding, named } from "./finding.ts";
 
 const OLDEST_MAJOR = 15;
 const NEWEST_MAJOR = 18;
-/** Below it, the columnstore that we count on is not there. */
-const OLDEST_TIMESCALE = [2, 20] as const;
 /** Beyond it, "older than" and "the last hour" mean other rows to us than to the server. */
 const MAX_SKEW_MS = 1_000;
 /** Of several measurements the one with the shortest way is the most exact. */

@@ -11,6 +11,7 @@ import { checkMigrations } from "./check-migrations.ts";
 import { checkRoles } from "./check-roles.ts";
 import { checkEngine, checkJobs, checkServer } from "./check-server.ts";
 import { checkBloat, checkDetaching, checkIndexes, checkPartitions } from "./check-tables.ts";
+import { checkTimescale } from "./check-timescale.ts";
 import type { AskOptions, Check, DoctorOptions, Examination, Finding } from "./finding.ts";
 
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -25,6 +26,7 @@ const SERVER_CHECKS: readonly Check[] = [checkServer, checkRoles, checkMigration
 const STORE_CHECKS: readonly Check[] = [
   checkDrift,
   checkEngine,
+  checkTimescale,
   checkPartitions,
   checkDetaching,
   checkIndexes,

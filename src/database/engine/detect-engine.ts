@@ -7,6 +7,11 @@ import type { Connection } from "../pool.ts";
 import { OWNER_ROLE } from "../roles.ts";
 import { CAPABILITIES, type EngineName } from "./engine.ts";
 
+/** Below it, the columnstore that we count on is not there. */
+export const OLDEST_TIMESCALE = [2, 20] as const;
+/** What is tested with TimescaleDB. */
+const OLDEST_SERVER = 16;
+
 /**
  * The engine for this database. Changes nothing.
  *
@@ -15,7 +20,6 @@ import { CAPABILITIES, type EngineName } from "./engine.ts";
  */
 export async function chooseEngine(client: Connection, wanted: EngineName | undefined): Promise<EngineName> {
   const recorded = await recordedEngine(client);
-  if (recorded !== undefined && !isKnown(recorded)) throw foreignEngine(recorded);
   if (wanted !== undefined && !isKnown(wanted)) {
     throw refused(
       `This version has no engine "${wanted}"; leave MDS_ENGINE out, or set it to one of ${known().join(", ")}.`,
@@ -23,16 +27,45 @@ export async function chooseEngine(client: Connection, wanted: EngineName | unde
   }
   if (recorded !== undefined && wanted !== undefined && wanted !== recorded) {
     throw refused(
-      `MDS_ENGINE is "${wanted}", but this database was made for the engine "${recorded}"; leave MDS_ENGINE out, or use another database.`,
+      `MDS_ENGINE is "${wanted}", but this database was made for the engine "${recorded}"; leave MDS_ENGINE out, or use another database${wanted === "timescale" ? ", or move this one with `mds engine migrate`" : ""}.`,
     );
   }
-  return (recorded as EngineName | undefined) ?? wanted ?? (await detected(client));
+  if (recorded !== undefined) return recorded;
+  if (wanted === "plain") return wanted;
+  const obstacle = await timescaleObstacle(client);
+  if (wanted === undefined) return obstacle === undefined ? "timescale" : "plain";
+  if (obstacle !== undefined) throw refused(`MDS_ENGINE is "timescale", but ${obstacle}`);
+  return wanted;
 }
 
-/** A known engine in its place: TimescaleDB may be there before this version has an engine for it. */
-async function detected(client: Connection): Promise<EngineName> {
-  const { rowCount } = await client.query("select from pg_extension where extname = 'timescaledb'");
-  return rowCount === 1 && isKnown("timescale") ? "timescale" : "plain";
+/**
+ * Why a database cannot have the engine for TimescaleDB; undefined when it can. Tables of the plain engine are an
+ * obstacle too unless they are ignored.
+ */
+export async function timescaleObstacle(
+  client: Connection,
+  { ignoreTables = false } = {},
+): Promise<string | undefined> {
+  const { rows } = await client.query<{ extension: string | null; server: number; used: boolean }>(
+    `select (select e.extversion from pg_extension e where e.extname = 'timescaledb') as extension,
+       current_setting('server_version_num')::int4 / 10000 as server,
+       exists (
+         select from pg_class c join pg_namespace n on n.oid = c.relnamespace
+         where n.nspname = 'store' and c.relname = 'bars_data' and c.relkind = 'p'
+       ) as used`,
+  );
+  const { extension, server, used } = rows[0]!;
+  if (extension === null) {
+    return "the extension is not in this database; have an administrator run: create extension timescaledb;";
+  }
+  const [major = 0, minor = 0] = extension.split(".").map(Number);
+  if (major < OLDEST_TIMESCALE[0] || (major === OLDEST_TIMESCALE[0] && minor < OLDEST_TIMESCALE[1])) {
+    return `TimescaleDB is ${extension}, and at least ${OLDEST_TIMESCALE.join(".")} is needed.`;
+  }
+  if (server < OLDEST_SERVER) {
+    return `the server is PostgreSQL ${server}, and at least ${OLDEST_SERVER} is needed with TimescaleDB.`;
+  }
+  return used && !ignoreTables ? "this database was made by a version that had only the plain engine." : undefined;
 }
 
 function isKnown(name: string): boolean {
@@ -45,8 +78,19 @@ function known(): string[] {
     .map(([name]) => name);
 }
 
-/** By the function where it may be called, else as the owner; undefined before the first migration. */
-async function recordedEngine(client: Connection): Promise<string | undefined> {
+/**
+ * What the database is recorded to have; undefined before the first migration. Changes nothing.
+ *
+ * @throws StoreError `engine_refused` for one that this version does not have.
+ */
+export async function recordedEngine(client: Connection): Promise<EngineName | undefined> {
+  const recorded = await readRecord(client);
+  if (recorded !== undefined && !isKnown(recorded)) throw foreignEngine(recorded);
+  return recorded as EngineName | undefined;
+}
+
+/** By the function where it may be called, else as the owner. */
+async function readRecord(client: Connection): Promise<string | undefined> {
   const { rows } = await client.query<{ callable: boolean; readable: boolean }>(
     `select
        exists (

@@ -30,7 +30,12 @@ export const CAPABILITIES = {
     },
     aggregates: { able: true, how: "tables of their own, worked out anew where rows have changed" },
   },
-  timescale: null,
+  timescale: {
+    partitions: { able: true, how: "chunks of a hypertable, which makes them itself" },
+    retention: { able: true, how: "whole chunks are counted and dropped" },
+    compression: { able: true, how: "older chunks go into the columnstore, by a job of TimescaleDB's own too" },
+    aggregates: { able: true, how: "hypertables of their own, worked out anew where rows have changed" },
+  },
   citus: null,
 } as const satisfies Readonly<Record<EngineName, EngineCapabilities | null>>;
 
@@ -112,7 +117,7 @@ export interface ApplyRetentionOptions {
 export interface Engine {
   readonly name: EngineName;
   readonly capabilities: EngineCapabilities;
-  /** Makes the current and the next periods; answers with what was not there yet. */
+  /** Makes the current and the next periods, where nobody else does; answers with what was not there yet. */
   makePartitions(options: MakePartitionsOptions): Promise<Partition[]>;
   /** What the policies no longer keep: whole partitions that end at or before now - keep_for. Changes nothing. */
   planRetention(options?: PlanRetentionOptions): Promise<RetentionPlan>;

@@ -4,6 +4,7 @@ import { withOwner } from "../owner-session.ts";
 import { foreignEngine } from "./detect-engine.ts";
 import type { Engine } from "./engine.ts";
 import { plainEngine } from "./plain.ts";
+import { timescaleEngine } from "./timescale.ts";
 
 /**
  * Reads which engine the database has. Nothing stays open.
@@ -17,6 +18,7 @@ export async function openEngine(adminUrl: string, signal?: AbortSignal): Promis
   );
   const engine = row?.engine;
   if (engine === "plain") return plainEngine(adminUrl);
+  if (engine === "timescale") return timescaleEngine(adminUrl);
   if (engine == null) {
     throw new StoreError("migration_pending", "The database has no engine recorded; run `mds migrate`.");
   }

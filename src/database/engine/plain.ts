@@ -11,8 +11,9 @@ import {
   type MakePartitionsOptions,
   type Partition,
 } from "./engine.ts";
-import { applyRetention, planRetention } from "./plain-retention.ts";
+import { applyRetention, countSpan } from "./plain-retention.ts";
 import { readPolicyRows } from "./policy-rows.ts";
+import { planRetention } from "./retention-plan.ts";
 
 /**
  * The engine for one database.
@@ -24,7 +25,7 @@ export function plainEngine(adminUrl: string): Engine {
     name: "plain",
     capabilities: CAPABILITIES.plain,
     makePartitions: (options) => makePartitions(adminUrl, options),
-    planRetention: (options = {}) => planRetention(adminUrl, options),
+    planRetention: (options = {}) => planRetention(adminUrl, options, countSpan),
     applyRetention: (plan, options = {}) => applyRetention(adminUrl, plan, options),
     compress: ({ datasets, signal } = {}) =>
       withOwner({ adminUrl, signal }, async (owner): Promise<CompressionReport> => {

@@ -53,7 +53,8 @@ export function addIngestRoutes(app: FastifyInstance, guard: IngestGuard, parts:
       try {
         const intake = new RowIntake({ dataset: datasetNamed(dataset), submit: (rows) => admission.submit(rows) });
         acceptances.set(request, intake.acceptance);
-        await takeBody(request, intake, dataset, parts);
+        const bytes = readBytes(request.raw, BODY_LIMIT_BYTES, admission.signal);
+        await takeBody(bytes, intake, dataset, parts);
         reply.code(202);
         return intake.acceptance;
       } finally {
@@ -80,14 +81,14 @@ async function admit({ ingest }: IngestParts, dataset: DatasetName, tenantId: st
 }
 
 async function takeBody(
-  request: FastifyRequest,
+  bytes: AsyncIterable<Buffer>,
   intake: RowIntake,
   dataset: DatasetName,
   { metrics }: IngestParts,
 ): Promise<void> {
   const { rejected } = intake.acceptance;
   try {
-    await intake.takeAll(readBody(readBytes(request.raw, BODY_LIMIT_BYTES), datasetNamed(dataset)));
+    await intake.takeAll(readBody(bytes, datasetNamed(dataset)));
   } finally {
     if (rejected.count > 0) metrics.countRows(dataset, "rejected", rejected.count);
   }
