@@ -27,6 +27,7 @@ import { replay } from "./scenarios/replay.ts";
 import { retention } from "./scenarios/retention.ts";
 import { spool } from "./scenarios/spool.ts";
 import { start } from "./scenarios/start.ts";
+import { tuning } from "./scenarios/tuning.ts";
 import { window } from "./scenarios/window.ts";
 
 export interface BenchOptions {
@@ -87,6 +88,7 @@ const SCENARIOS: readonly Scenario[] = [
   health,
   jobs,
   start,
+  tuning,
 ];
 export const SCENARIO_NAMES: readonly string[] = SCENARIOS.map(({ name }) => name);
 

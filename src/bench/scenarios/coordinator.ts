@@ -180,7 +180,7 @@ async function coordinated(
   const deadLetterDir = join(folder, "dead-letters");
   const target = await createCoordinator({ store, deadLetterDir, ...(spool && { spool }) });
   try {
-    for (const part of partsOf(bars)) await target.submitMany("bars", part);
+    for (const part of partsOf(bars, ROWS_PER_CALL)) await target.submitMany("bars", part);
     const { inserted } = await target.flush();
     if (inserted !== bars.length) {
       throw new StoreError("internal", `Of ${bars.length} rows of the benchmark ${inserted} were inserted.`);
@@ -190,11 +190,12 @@ async function coordinated(
   }
 }
 
-function* partsOf(bars: BarColumns): Generator<BarInput[]> {
+/** Bars in calls of so many. */
+export function* partsOf(bars: BarColumns, rowsPerCall: number): Generator<BarInput[]> {
   let part: BarInput[] = [];
   for (const bar of bars) {
     part.push(bar);
-    if (part.length < ROWS_PER_CALL) continue;
+    if (part.length < rowsPerCall) continue;
     yield part;
     part = [];
   }
