@@ -95,11 +95,11 @@ store() { buildah --root "$fast/storage" --runroot "$fast/run" --storage-driver 
 phase "making a stand-in of node:24-bookworm-slim"
 base="$fast/base"
 # Near enough to Debian's slim image, which leaves out documentation too.
-timeout 120 mmdebstrap --mode=root --variant=minbase --dpkgopt='path-exclude=/usr/share/doc/*' \
+timeout 180 mmdebstrap --mode=root --variant=minbase --dpkgopt='path-exclude=/usr/share/doc/*' \
   --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
   bookworm "$base" "$MIRROR" >"$work/base.log" 2>&1 || {
   tail -n 3 "$work/base.log"
-  skip "mmdebstrap failed within 120 s; is the Debian mirror $MIRROR within reach?"
+  skip "mmdebstrap failed within 180 s; is the Debian mirror $MIRROR within reach?"
 }
 install -m 755 "$node_binary" "$base/usr/local/bin/node"
 mkdir -p "$base/usr/local/lib/node_modules"
