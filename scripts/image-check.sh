@@ -264,6 +264,11 @@ else
   say "FAILED: it did not become ready."
   exit 1
 fi
+await_end() { # pid; gives its exit code in $code, after twice the time that it may take by force
+  timeout $((2 * STOP_MS / 1000)) tail --pid="$1" -s 0.05 -f /dev/null || kill -KILL "$1"
+  code=0
+  wait "$1" || code=$?
+}
 # The registry is the same image with another command.
 registry_port=$(free_port)
 (inside "echo \$\$ >/tmp/registry.pid; PORT=$registry_port exec mds registry serve") >"$work/registry.log" 2>&1 &
@@ -278,13 +283,13 @@ expect_true "the root is read-only" inside 'for at in /app /etc /usr/bin /; do !
 expect_true "the image's own health check" inside "$(image '.config.Healthcheck.Test[1]')"
 # The job runner starts when the service is ready.
 for _ in $(seq 100); do
-  curl -sS "http://127.0.0.1:$port/health" >"$work/health.json" || true
+  curl -sS --max-time 2 "http://127.0.0.1:$port/health" >"$work/health.json" || true
   [ "$(jq -r .state "$work/health.json")" != healthy ] || break
   sleep 0.1
 done
 expect "health" "$(jq -r '"\(.service) \(.state) \(.version)"' "$work/health.json")" "market-data-store healthy $(jq -r .version package.json)"
 expect "components that are not healthy" "$(jq -r '[.components[] | select(.state != "healthy") | .name] | join(" ")' "$work/health.json")" ""
-curl -fsS "http://127.0.0.1:$port/metrics" >"$work/metrics" || true
+curl -fsS --max-time 5 "http://127.0.0.1:$port/metrics" >"$work/metrics" || true
 for _ in $(seq 100); do
   registry=$(curl -s --max-time 2 "http://127.0.0.1:$registry_port/health" | jq -r '"\(.service) \(.state)"') || true
   [ "$registry" != "schema-registry healthy" ] || break
@@ -292,27 +297,25 @@ for _ in $(seq 100); do
 done
 expect "the registry of the same image" "$registry" "schema-registry healthy"
 inside 'kill -TERM "$(cat /tmp/registry.pid)"' || true
-code=0
-wait "$registry_pid" || code=$?
+await_end "$registry_pid"
 expect "the registry's exit code after SIGTERM" "$code" "0"
 expect "store_up" "$(sed -n 's/^store_up //p' "$work/metrics")" "1"
 expect_true "spool and dead letters are on the volume" wait_for "/readyz?for=ingest" 5000
-expect "admin routes without a token" "$(curl -s -o /dev/null -w '%{http_code}' "http://127.0.0.1:$port/jobs")" "401"
+expect "admin routes without a token" "$(curl -s --max-time 5 -o /dev/null -w '%{http_code}' "http://127.0.0.1:$port/jobs")" "401"
 as_postgres "$postgres/pg_ctl -D $work/data stop -m fast" >/dev/null
 for _ in $(seq 100); do
-  state=$(curl -s "http://127.0.0.1:$port/health" | jq -r .state)
+  state=$(curl -s --max-time 2 "http://127.0.0.1:$port/health" | jq -r .state)
   [ "$state" = healthy ] || break
   sleep 0.1
 done
 expect "health without a database" "$state" "degraded"
-expect "ready without a database" "$(curl -s -o /dev/null -w '%{http_code}' "http://127.0.0.1:$port/readyz")" "503"
+expect "ready without a database" "$(curl -s --max-time 5 -o /dev/null -w '%{http_code}' "http://127.0.0.1:$port/readyz")" "503"
 start_database
 expect_true "ready when it is back" wait_for /readyz 20000
 
 stopped_at=$(now_ms)
 if [ "$runtime" = runc ]; then with_runc kill mds-image-check TERM; else kill -TERM "$pid"; fi
-code=0
-wait "$server_pid" || code=$?
+await_end "$server_pid"
 server_pid=""
 expect "exit code after SIGTERM" "$code" "0"
 stop_ms=$(($(now_ms) - stopped_at))
