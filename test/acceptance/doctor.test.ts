@@ -29,6 +29,17 @@ describe("mds doctor", () => {
     expect(fixed.code).toBe(0);
   });
 
+  it("misses no partition of a database that `mds migrate` has just made", async () => {
+    const empty = await createTestDatabase({ empty: true });
+    const env = { MDS_DSN: empty.url, ADMIN_DATABASE_URL: empty.adminUrl };
+    expect(await mds(["migrate"], { env })).toMatchObject({ code: 0 });
+    const { stdout } = await mds(["doctor", "--json"], { env });
+    const { findings } = JSON.parse(stdout) as { readonly findings: readonly { readonly code: string }[] };
+    expect(findings.map(({ code }) => code)).toContain("jobs_never_ran");
+    expect(findings.map(({ code }) => code)).not.toContain("partition_missing");
+    await empty.drop();
+  });
+
   it("prints JSON and ends with 1 where there is an error", async () => {
     const env = { MDS_DSN: database.url, ADMIN_DATABASE_URL: database.adminUrl };
     const { code, stdout } = await mds(["doctor", "--json"], { env });
