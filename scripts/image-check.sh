@@ -3,7 +3,8 @@
 # mmdebstrap and the Node binary of node_modules, build with buildah, run with runc (or, where that cannot work, in a
 # chroot) as uid 999 with a read-only root and no capabilities, against a real PostgreSQL. Installs what it needs with
 # apt; where it cannot, it says what is missing and ends with 77. Needs root, and `npm ci` to have run.
-# IMAGE_CHECK_RUNTIME=chroot takes the chroot at once; IMAGE_CHECK_MIRROR is another mirror of Debian.
+# IMAGE_CHECK_RUNTIME=chroot takes the chroot at once; IMAGE_CHECK_MIRROR is another mirror of Debian;
+# IMAGE_CHECK_READY_MS gives a start more time than the 5 s that it may take on a machine that does nothing else.
 # shellcheck disable=SC2016 # Some of its lines run inside the image, and expand there.
 # Its inner time limits leave what they start in its own group of processes, so that who stops it stops all of it.
 set -euo pipefail
@@ -11,7 +12,7 @@ cd "$(dirname "$0")/.."
 PATH="$PATH:/usr/sbin:/sbin"
 
 readonly MOST_BYTES=$((60 * 1000 * 1000)) # over the base image
-readonly READY_MS=5000
+readonly READY_MS=${IMAGE_CHECK_READY_MS:-5000}
 readonly STOP_MS=10000
 readonly SKIPPED=77
 readonly MIRROR=${IMAGE_CHECK_MIRROR:-http://deb.debian.org/debian}
