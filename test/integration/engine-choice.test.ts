@@ -77,11 +77,11 @@ describe("the engine", () => {
     await database.sql("set allow_system_table_mods = on");
     await database.sql(
       `insert into pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion)
-       select 99999, 'timescaledb', oid, 'public'::regnamespace, false, '2.19.3' from pg_roles where rolname = current_user`,
+       select 99999, 'timescaledb', oid, 'public'::regnamespace, false, '2.17.2' from pg_roles where rolname = current_user`,
     );
     await expect(migrateUp({ ...options, engine: "timescale" })).rejects.toMatchObject({
       code: "engine_refused",
-      message: expect.stringContaining("TimescaleDB is 2.19.3, and at least 2.20 is needed"),
+      message: expect.stringContaining("TimescaleDB is 2.17.2, and at least 2.18 is needed"),
     });
     await migrateUp(options);
     expect(await recorded()).toEqual([{ value: "plain" }]);

@@ -3,13 +3,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import pg from "pg";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
 import { readMigrations } from "../../src/database/migration-files.ts";
 import { migrateDown, migrateUp, migrationStatus, stampMigrations } from "../../src/database/migrator.ts";
 import { adminUrlOf, createTestDatabase, type TestDatabase } from "../support/test-database.ts";
 import { startThrowawayCluster } from "../support/throwaway-cluster.ts";
 
-const all = await readMigrations();
+const all = await readMigrations(inject("engine"));
 let database: TestDatabase;
 let options: { adminUrl: string; serviceUrl: string };
 

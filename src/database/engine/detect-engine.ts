@@ -8,9 +8,9 @@ import { OWNER_ROLE } from "../roles.ts";
 import { CAPABILITIES, type EngineName } from "./engine.ts";
 
 /** Below it, the columnstore that we count on is not there. */
-export const OLDEST_TIMESCALE = [2, 20] as const;
+export const OLDEST_TIMESCALE = [2, 18] as const;
 /** What is tested with TimescaleDB. */
-const OLDEST_SERVER = 16;
+const OLDEST_SERVER = 15;
 
 /**
  * The engine for this database. Changes nothing.

@@ -11,6 +11,7 @@ import {
   type ApplyRetentionOptions,
   CAPABILITIES,
   type CompressionReport,
+  type CompressOptions,
   type DroppedPartition,
   type Engine,
   type Partition,
@@ -53,8 +54,8 @@ export function timescaleEngine(adminUrl: string): Engine {
       return planRetention(adminUrl, { ...options, datasets }, countSpan);
     },
     applyRetention: (plan, options = {}) => applyRetention(adminUrl, plan, options),
-    compress: ({ datasets, signal } = {}) =>
-      withOwner({ adminUrl, signal, statementTimeoutMs: RETENTION_TIMEOUT_MS }, (owner) => compress(owner, datasets)),
+    compress: ({ signal, ...options } = {}) =>
+      withOwner({ adminUrl, signal, statementTimeoutMs: RETENTION_TIMEOUT_MS }, (owner) => compress(owner, options)),
   };
 }
 
@@ -170,7 +171,10 @@ interface DueChunk extends Partition {
 }
 
 /** Chunk by chunk, each in a transaction of its own. One that is compressed already takes in what was added since. */
-async function compress(owner: OwnerSession, datasets: readonly string[] | undefined): Promise<CompressionReport> {
+async function compress(
+  owner: OwnerSession,
+  { datasets, isDryRun = false }: CompressOptions,
+): Promise<CompressionReport> {
   const wanting = (await readPolicyRows(owner, datasets)).filter(({ compresses }) => compresses);
   const due = await owner.query<DueChunk>(
     `select p.dataset, c.chunk_name::text as partition, ${utcText("c.range_start")} as range_start,
@@ -182,7 +186,7 @@ async function compress(owner: OwnerSession, datasets: readonly string[] | undef
     [wanting.map(({ dataset }) => dataset)],
   );
   const [extension] = await owner.query<{ schema: string }>("select store.timescale_schema()::text as schema");
-  for (const { chunk } of due) {
+  for (const { chunk } of isDryRun ? [] : due) {
     await owner.query(`select ${identifier(extension!.schema)}.compress_chunk($1::regclass)`, [chunk]);
   }
   return { compressed: due.filter(({ is_compressed }) => !is_compressed).map(bare), skipped: [] };
