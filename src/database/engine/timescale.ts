@@ -170,7 +170,10 @@ interface DueChunk extends Partition {
   readonly is_compressed: boolean;
 }
 
-/** Chunk by chunk, each in a transaction of its own. One that is compressed already takes in what was added since. */
+/**
+ * Chunk by chunk, each in a transaction of its own. One that is compressed already takes in what was added since; one
+ * that retention is about to drop is left to it.
+ */
 async function compress(
   owner: OwnerSession,
   { datasets, isDryRun = false }: CompressOptions,
@@ -182,6 +185,7 @@ async function compress(
      from store.policies p
      join timescaledb_information.chunks c on c.hypertable_schema = 'store' and c.hypertable_name = p.dataset || '_data'
      where p.dataset = any ($1) and c.range_end <= now() - p.compress_after
+       and (p.keep_for is null or c.range_end > now() - p.keep_for)
      order by p.dataset collate "C", c.range_start`,
     [wanting.map(({ dataset }) => dataset)],
   );
