@@ -46,7 +46,12 @@ export async function timescaleObstacle(
   client: Connection,
   { ignoreTables = false } = {},
 ): Promise<string | undefined> {
-  const { rows } = await client.query<{ extension: string | null; license: string | null; server: number; used: boolean }>(
+  const { rows } = await client.query<{
+    extension: string | null;
+    license: string | null;
+    server: number;
+    used: boolean;
+  }>(
     `select (select e.extversion from pg_extension e where e.extname = 'timescaledb') as extension,
        current_setting('timescaledb.license', true) as license,
        current_setting('server_version_num')::int4 / 10000 as server,
