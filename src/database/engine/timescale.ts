@@ -18,6 +18,7 @@ import {
   type PlanRetentionOptions,
   type RetentionPlan,
 } from "./engine.ts";
+import { plainEngine } from "./plain.ts";
 import { readPolicyRows } from "./policy-rows.ts";
 import {
   bare,
@@ -44,13 +45,12 @@ export function timescaleEngine(adminUrl: string): Engine {
   return {
     name: "timescale",
     capabilities: CAPABILITIES.timescale,
-    makePartitions: ({ datasets, signal }) =>
-      withOwner({ adminUrl, signal }, async (owner) => {
-        await readPolicyRows(owner, datasets);
-        return [];
-      }),
+    makePartitions: async (options) => {
+      const datasets = await datasetsIn("partitions", adminUrl, options);
+      return datasets.length === 0 ? [] : plainEngine(adminUrl).makePartitions({ ...options, datasets });
+    },
     planRetention: async (options = {}) => {
-      const datasets = await inHypertables(adminUrl, options);
+      const datasets = await datasetsIn("hypertables", adminUrl, options);
       return planRetention(adminUrl, { ...options, datasets }, countSpan);
     },
     applyRetention: (plan, options = {}) => applyRetention(adminUrl, plan, options),
@@ -59,13 +59,17 @@ export function timescaleEngine(adminUrl: string): Engine {
   };
 }
 
-/** What a move has not reached yet keeps its rows until it has. */
-function inHypertables(adminUrl: string, { datasets, signal }: PlanRetentionOptions): Promise<string[]> {
+/** What a move has not reached yet is in PostgreSQL's partitions: these are made ahead, and dropped only when it has. */
+function datasetsIn(
+  form: "partitions" | "hypertables",
+  adminUrl: string,
+  { datasets, signal }: PlanRetentionOptions,
+): Promise<string[]> {
   return withOwner({ adminUrl, signal }, async (owner) => {
     const names = (await readPolicyRows(owner, datasets)).map(({ dataset }) => dataset);
     const rows = await owner.query<{ dataset: string }>(
-      "select n as dataset from unnest($1::text[]) n where store.is_hypertable(n)",
-      [names],
+      "select n as dataset from unnest($1::text[]) n where store.is_hypertable(n) = $2",
+      [names, form === "hypertables"],
     );
     return rows.map(({ dataset }) => dataset);
   });
