@@ -15,8 +15,7 @@ let database: TestDatabase;
 let store: Store;
 
 const years = Array.from({ length: 6 }, (_, at) => `${2018 + at}-03-05T00:00:00Z`);
-const own = (lines: string[]): string[] =>
-  lines.filter((line) => !/_data_20\d\d|_hyper_|_compressed_hypertable_|_data_plain/.test(line));
+const own = (lines: string[]): string[] => lines.filter((line) => !/_data_20\d\d|_hyper_|_data_plain/.test(line));
 
 describe.skipIf(process.env["TEST_TIMESCALE_URL"] === undefined)("a database that moves to TimescaleDB", () => {
   beforeEach(async () => {
