@@ -91,7 +91,7 @@ describe("drift", () => {
     ],
     ["index_missing", "drop index store.job_runs_started", "job_runs_started"],
     ["trigger_missing", "drop trigger bars_updated on store.bars_data", "bars_updated"],
-    ["trigger_changed", "alter table store.bars_data disable trigger bars_updated", "bars_updated"],
+    ["trigger_changed", "alter table store.policies disable trigger aggregate_enabled", "aggregate_enabled"],
     ["function_missing", "drop function mds.seed()", "function mds.seed()"],
     [
       "function_changed",
