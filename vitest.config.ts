@@ -4,10 +4,15 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 /** What also runs on TimescaleDB: everything in which rows are written, read, kept or dropped. */
 const ON_TIMESCALE = [
   "test/attack/attack.test.ts",
-  "test/acceptance/{dump,real-data}.test.ts",
-  "test/integration/{aggregates,aggregates-model,aggregates-read,aggregates-jobs}.test.ts",
+  "test/acceptance/{administration,control-access,control-backfills,control-plane,datasets,doctor,drift,dump}.test.ts",
+  "test/acceptance/{http-ingest,ingest,ingest-via-coordinator,jobs,job-queue,killed-jobs,policies,pulse}.test.ts",
+  "test/acceptance/{query,real-data,serve,tenant-bind,tenant-delete}.test.ts",
+  "test/integration/{admin-api,aggregates,aggregates-jobs,aggregates-model,aggregates-policies,aggregates-read}.test.ts",
   "test/integration/{bars-upsert,bars-read,datasets,definitions,insert-absent,upsert-model,large-data}.test.ts",
-  "test/integration/{batch-writer,coordinator,delete-tenant,files-round-trip,dump-files,runs,schema-manifest}.test.ts",
+  "test/integration/{batch-writer,control-client,coordinator,delete-tenant,doctor,dump-files,files-round-trip}.test.ts",
+  "test/integration/{ingest-files-job,job-faults,jobs,maintenance-jobs,migrations,policies,runs,runs-lists}.test.ts",
+  "test/integration/{runs-tenancy,schema-manifest,service,service-database,tenancy,upsert-plans}.test.ts",
+  "test/integration/verify-coverage-job.test.ts",
 ];
 /** They take minutes, mostly of waiting; Vitest would begin small files last, and then wait for them alone. */
 const LONG = /test\/(faults|attack|acceptance\/killed-jobs)/;

@@ -56,7 +56,41 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
   ) end
 $$;
 
--- For a hypertable there is nothing to make: the answer is the whole time that rows may have, so that a writer asks once.
+-- Makes the chunks of these times. A hypertable makes them with the rows too, but one batch may need a thousand, and
+-- would have to make them all before its deadline or none. Next to chunks of another width a new one is narrower.
+create function store.make_chunks(dataset text, times timestamptz[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp set timezone = 'UTC' as $$
+declare
+  width constant text := (select p.partition_width from store.policies p where p.dataset = make_chunks.dataset);
+  data constant regclass := format('store.%I', dataset || '_data')::regclass;
+  made int4 := 0;
+  at timestamptz;
+  chunk_start timestamptz;
+  chunk_end timestamptz;
+begin
+  if not exists (
+    select from unnest(times) t
+    where not exists (select from store.partitions(dataset) p where t >= p.range_start and t < p.range_end)
+  ) then
+    return;
+  end if;
+  perform pg_advisory_xact_lock(hashtext('mds.ensure_partitions'), hashtext(dataset));
+  for at in select distinct on (store.period_start(width, t)) t from unnest(times) t where t is not null loop
+    select greatest(store.period_start(width, at), max(p.range_end) filter (where p.range_end <= at)),
+      least(store.period_start(width, at) + store.width_interval(width), min(p.range_start) filter (where p.range_start > at))
+    into chunk_start, chunk_end
+    from store.partitions(dataset) p
+    having count(*) filter (where at >= p.range_start and at < p.range_end) = 0;
+    continue when not found;
+    made := made + 1;
+    if made > 64 then
+      raise exception 'One call makes at most 64 partitions.' using errcode = '22023';
+    end if;
+    perform _timescaledb_functions.create_chunk(data, jsonb_build_object(store.time_column(dataset), jsonb_build_array(
+      (extract(epoch from chunk_start) * 1000000)::int8, (extract(epoch from chunk_end) * 1000000)::int8)));
+  end loop;
+end $$;
+
 create or replace function mds.ensure_partitions(dataset text, times timestamptz[])
 returns table (range_start timestamptz, range_end timestamptz)
 language plpgsql security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' as $$
@@ -68,10 +102,10 @@ begin
     raise exception 'A time of this batch is outside 1900-01-01 to two years from now.' using errcode = 'MD002';
   end if;
   if store.is_hypertable(dataset) then
-    return query select timestamptz '1900-01-01', now() + interval '2 years 1 day';
-    return;
+    perform store.make_chunks(dataset, times);
+  else
+    perform store.make_partitions(dataset, times);
   end if;
-  perform store.make_partitions(dataset, times);
   return query
     select p.range_start, p.range_end from store.partitions(dataset) p
     where exists (select from unnest(times) t where t >= p.range_start and t < p.range_end);
@@ -414,31 +448,41 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
     ('bars_5m', '30 days', null), ('bars_15m', '30 days', null), ('bars_1h', '90 days', null), ('bars_1d', '360 days', null)
 $$;
 
--- On a hypertable a row's place does not tell it apart, and in the columnstore it has none: keys do. Series by series, by
--- the time of the last row that is to go.
+-- On a hypertable a row's place does not tell it apart, and in the columnstore it has none: keys do. Chunk by chunk, so
+-- that no statement is planned for all of them; where that is too much, series by series, by the time of the last row
+-- that is to go.
 create function store.delete_series_rows(dataset text, ids int4[], max_rows int4) returns int8
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  time_column constant name := (
-    select d.column_name from timescaledb_information.dimensions d
-    where d.hypertable_schema = 'store' and d.hypertable_name = (dataset || '_data')::name
-  );
+  time_column constant name := store.time_column(dataset);
+  rows_there constant text :=
+    format('store.%1$I d where d.%2$I >= $2 and d.%2$I < $3 and d.series_id = ', dataset || '_data', time_column);
   deleted int8 := 0;
   gone int8;
+  chunk record;
   last_time timestamptz;
 begin
   perform set_config('store.marks_itself', 'yes', true);
-  for at in 1..coalesce(cardinality(ids), 0) loop
+  for chunk in select p.range_start, p.range_end from store.partitions(dataset) p order by 1 loop
     exit when deleted >= max_rows;
-    execute format('
-      select max(l.at) from (select d.%1$I as at from store.%2$I d where d.series_id = $1 order by d.%1$I limit $2) l',
-      time_column, dataset || '_data')
-    into last_time using ids[at], max_rows - deleted;
-    continue when last_time is null;
-    execute format('delete from store.%2$I d where d.series_id = $1 and d.%1$I <= $2', time_column, dataset || '_data')
-    using ids[at], last_time;
-    get diagnostics gone = row_count;
-    deleted := deleted + gone;
+    execute 'select count(*) from (select from ' || rows_there || 'any ($1) limit $4) l'
+    into gone using ids, chunk.range_start, chunk.range_end, max_rows - deleted + 1;
+    continue when gone = 0;
+    if deleted + gone <= max_rows then
+      execute 'delete from ' || rows_there || 'any ($1)' using ids, chunk.range_start, chunk.range_end;
+      deleted := deleted + gone;
+      continue;
+    end if;
+    for at in 1..cardinality(ids) loop
+      exit when deleted >= max_rows;
+      execute format('select max(l.at) from (select d.%1$I as at from %2$s $1 order by d.%1$I limit $4) l', time_column, rows_there)
+      into last_time using ids[at], chunk.range_start, chunk.range_end, max_rows - deleted;
+      continue when last_time is null;
+      execute format('delete from %2$s $1 and d.%1$I <= $4', time_column, rows_there)
+      using ids[at], chunk.range_start, chunk.range_end, last_time;
+      get diagnostics gone = row_count;
+      deleted := deleted + gone;
+    end loop;
   end loop;
   perform set_config('store.marks_itself', '', true);
   return deleted;
@@ -500,7 +544,7 @@ begin
 end $migration$;
 
 revoke execute on function store.timescale_schema, store.is_hypertable, store.width_interval, store.period_start,
-  store.set_compression, store.mark_deleted_bar, store.new_table, store.new_hypertable, store.swap_table, store.copy_rows,
+  store.make_chunks, store.set_compression, store.mark_deleted_bar, store.new_table, store.new_hypertable, store.swap_table, store.copy_rows,
   store.make_hypertable, store.time_column, store.settle_hypertable, store.note_move, store.begin_move, store.follow_move,
   store.end_move, store.hypertable_defaults, store.delete_series_rows from public;
 
@@ -598,6 +642,7 @@ drop function store.note_move();
 drop table store.moved_changes;
 drop table store.moved_partitions;
 drop function store.settle_hypertable(text, text, interval);
+drop function store.make_chunks(text, timestamptz[]);
 drop function store.time_column(text);
 drop function store.make_hypertable(text, text, interval);
 drop function store.copy_rows(text, text, name, timestamptz, timestamptz);

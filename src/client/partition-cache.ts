@@ -6,10 +6,10 @@ import { StoreError } from "../errors/store-error.ts";
 
 /** What one call of mds.ensure_partitions makes at most. */
 const MAX_PARTITIONS_PER_CALL = 64;
-/** No partition is narrower than this: one time of each such span is asked for at once. */
-const NARROWEST_US = 28 * 86_400 * 1_000_000;
-/** A span may touch two partitions, so a second pass can be needed; a third would be a fault. */
-const MAX_PASSES = 3;
+/** One time of each such span is asked for at once: few partitions are narrower. */
+const SPAN_US = 28 * 86_400 * 1_000_000;
+/** A span may touch several partitions, which a pass each makes: of a day, the narrowest there can be, 29. */
+const MAX_PASSES = 30;
 
 interface TimeRange {
   readonly startUs: number;
@@ -51,7 +51,7 @@ export class PartitionCache {
       const time = times[at]!;
       if (last !== undefined && time >= last.startUs && time < last.endUs) continue;
       last = this.#ranges.find((range) => time >= range.startUs && time < range.endUs);
-      if (last === undefined) bySpan.set(Math.floor(time / NARROWEST_US), time);
+      if (last === undefined) bySpan.set(Math.floor(time / SPAN_US), time);
     }
     return [...bySpan.values()].sort((a, b) => a - b);
   }

@@ -22,9 +22,10 @@ export const compressionJob = defineJob({
     const { datasets, dry_run } = input;
     const engine = await openEngine(adminUrl, signal);
     const capability = engine.capabilities.compression;
-    const done =
-      dry_run && capability.able ? { compressed: [], skipped: [] } : await engine.compress({ datasets, signal });
-    const message = capability.able ? `Compressed ${done.compressed.length} partitions.` : capability.reason;
+    const done = await engine.compress({ datasets, signal, isDryRun: dry_run });
+    const count = done.compressed.length;
+    const told = dry_run ? `Would compress ${count} partitions.` : `Compressed ${count} partitions.`;
+    const message = capability.able ? told : capability.reason;
     await context.report({ message, metadata: { compressed: done.compressed, skipped: done.skipped } });
     return { dry_run, capability, ...done };
   },

@@ -1,5 +1,5 @@
 /** Maintenance over HTTP, as an orchestrator asks for it: each route followed to what it changed in the database. */
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from "vitest";
 import { openStore, type Store } from "../../src/client/open-store.ts";
 import type { Job } from "../../src/contracts/job.ts";
 import { readMigrations } from "../../src/database/migration-files.ts";
@@ -10,6 +10,8 @@ import { type ControlPlane, startControlPlane } from "../support/control-plane.t
 import { createTestDatabase, type TestDatabase } from "../support/test-database.ts";
 
 const DAY_MS = 86_400_000;
+const WEEK_MS = 7 * DAY_MS;
+const engine = inject("engine");
 
 let database: TestDatabase;
 let plane: ControlPlane;
@@ -48,7 +50,7 @@ describe("POST /migrate", () => {
     const undone = await migrateDown({ adminUrl: old.adminUrl }, { to: 12 });
     const service = await startControlPlane(old, { MDS_MIGRATE_ON_START: "false" });
     onTestFinished(() => service.stop());
-    expect(await service.control.schemaVersion()).toMatchObject({ version: 12, pending: newest - 12, engine: "plain" });
+    expect(await service.control.schemaVersion()).toMatchObject({ version: 12, pending: newest - 12, engine });
     expect(await service.control.ready()).toBe(false);
 
     const answer = await service.send("POST", "/migrate", { key: "upgrade" });
@@ -94,10 +96,14 @@ describe("POST /retention/apply", () => {
       )
     ).map(({ ts }) => ts);
 
-  it("R6 drops what is older than the policy's 90 days, whole months at a time, and not a row that is younger", async () => {
+  it("R6 drops what is older than the policy's 90 days, whole partitions at a time, and not a row that is younger", async () => {
     const now = Date.now();
     const edge = new Date(now - 90 * DAY_MS);
-    const boundary = Date.UTC(edge.getUTCFullYear(), edge.getUTCMonth(), 1);
+    // Of a month, or of a chunk of seven days.
+    const boundary =
+      engine === "plain"
+        ? Date.UTC(edge.getUTCFullYear(), edge.getUTCMonth(), 1)
+        : Math.floor(edge.getTime() / WEEK_MS) * WEEK_MS;
     const at = (ms: number): string => new Date(ms).toISOString();
     const gone = [boundary - 60_000, boundary - 40 * DAY_MS, now - 400 * DAY_MS];
     const stays = [boundary, now - 89 * DAY_MS, now - 31 * DAY_MS, now - 2 * DAY_MS, now - DAY_MS];
@@ -161,18 +167,18 @@ describe("POST /retention/apply", () => {
 
 describe("PUT /policies", () => {
   it("is what the database then goes by, and what the command shows", async () => {
-    const wanted = { signals: { partition_width: "month" as const, keep_for: "2 years" } };
+    const [before, after] = engine === "plain" ? ["year", "month"] : ["30 days", "60 days"];
+    const wanted = { signals: { partition_width: after, keep_for: "2 years" } };
     expect(await plane.control.applyPolicies(wanted, { dryRun: true })).toHaveLength(2);
     const stored = () =>
       database.sql("select partition_width, keep_for::text from store.policies where dataset = 'signals'");
-    expect(await stored()).toEqual([{ partition_width: "year", keep_for: null }]);
+    expect(await stored()).toEqual([{ partition_width: before, keep_for: null }]);
     expect(await plane.control.applyPolicies(wanted)).toHaveLength(2);
-    expect(await stored()).toEqual([{ partition_width: "month", keep_for: "2 years" }]);
+    expect(await stored()).toEqual([{ partition_width: after, keep_for: "2 years" }]);
     expect(await plane.control.applyPolicies(wanted)).toEqual([]);
     await store.signals.upsert([{ vendor: "v", symbol: "S", name: "n", ts: "2024-05-06T00:00:00Z", value: 1 }]);
-    expect(await database.sql("select tableoid::regclass::text as partition from store.signals_data")).toEqual([
-      { partition: "store.signals_data_2024_05" },
-    ]);
+    const days = "select (range_end - range_start)::text as width from store.partitions('signals')";
+    expect(await database.sql(days)).toEqual([{ width: engine === "plain" ? "31 days" : "60 days" }]);
     await expect(plane.control.applyPolicies({ bars: { keep_for: "5 days" } })).rejects.toMatchObject({
       code: "policy_refused",
     });

@@ -42,12 +42,13 @@ describe("mds doctor", () => {
 
   it("prints JSON and ends with 1 where there is an error", async () => {
     const env = { MDS_DSN: database.url, ADMIN_DATABASE_URL: database.adminUrl };
+    await database.sql("alter table store.retired_partitions alter column row_count type int4");
     const { code, stdout } = await mds(["doctor", "--json"], { env });
     expect(code).toBe(1);
     expect(JSON.parse(stdout)).toMatchObject({
       findings: expect.arrayContaining([
-        expect.objectContaining({ code: "fsync_off", severity: "error", fixable: false }),
-        expect.objectContaining({ code: "partition_missing", severity: "warning", fixable: true }),
+        expect.objectContaining({ code: "column_changed", severity: "error", fixable: false }),
+        expect.objectContaining({ code: "jobs_never_ran", severity: "warning" }),
       ]),
       mended: [],
     });

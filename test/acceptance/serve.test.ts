@@ -169,7 +169,8 @@ describe("on a database that is given", () => {
     await until(() => expect(service.output.stdout).toContain("is a superuser"));
     const { stdout } = await stop(service, "SIGINT");
     expect(stdout.match(/is a superuser/g)).toHaveLength(1);
-    expect(stdout).not.toContain(new URL(database.adminUrl).password);
+    const { password } = new URL(database.adminUrl);
+    if (password !== "") expect(stdout).not.toContain(password); // a server may trust its superuser without one
   });
 
   it("an unhealthy one makes `mds health` end with 1", async () => {

@@ -67,6 +67,7 @@ const TIMESCALE_FUNCTIONS: Readonly<Record<string, readonly Role[]>> = {
   "store.make_hypertable": [],
   "store.hypertable_defaults": [],
   "store.delete_series_rows": [],
+  "store.make_chunks": [],
 };
 
 /** By schema and name; those of schema store that are granted are called inside views, and cannot be named by others. */

@@ -1,5 +1,5 @@
 /** Aggregates beside retention, switched off and on, and worked out anew. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from "vitest";
 import { openStore, type Store } from "../../src/client/open-store.ts";
 import { rebuildAggregates } from "../../src/database/aggregates.ts";
 import {
@@ -13,7 +13,7 @@ import {
   wrongBuckets,
 } from "../support/aggregates.ts";
 import { manyBars } from "../support/bars.ts";
-import { createTestDatabase, type TestDatabase } from "../support/test-database.ts";
+import { createTestDatabase, dropPartitionSql, type TestDatabase } from "../support/test-database.ts";
 
 let database: TestDatabase;
 let store: Store;
@@ -43,7 +43,7 @@ describe("retention", () => {
     ]);
     await refresh(database);
     await keep("6 months");
-    await database.sql("truncate store.bars_data_2024_03");
+    await database.sql(dropPartitionSql(inject("engine"), "2024-03-05Z"));
     await store.bars.upsert([barAt("2024-03-05T10:02:00Z", { volume: 1 }), barAt(RECENT, { volume: 5 })]);
     await refresh(database);
     expect(await bucket(database, "5m", "2024-03-05T10:00:00Z")).toMatchObject({ volume: 300 });

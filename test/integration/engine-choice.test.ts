@@ -17,6 +17,16 @@ afterEach(async () => {
   await database.drop();
 });
 
+/** As though an administrator had made the extension. */
+async function pretendTimescale(version: string): Promise<void> {
+  await database.sql("set allow_system_table_mods = on");
+  await database.sql(
+    `insert into pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion)
+     select 99999, 'timescaledb', oid, 'public'::regnamespace, false, $1 from pg_roles where rolname = current_user`,
+    [version],
+  );
+}
+
 const recorded = () => database.sql("select value from store.settings where name = 'engine'");
 const record = (engine: string) => database.sql("update store.settings set value = $1 where name = 'engine'", [engine]);
 
@@ -73,15 +83,22 @@ describe("the engine", () => {
     expect(await migrateUp({ ...options, engine: "plain" })).toEqual([]);
   });
 
-  it("is plain where TimescaleDB is too old", async () => {
-    await database.sql("set allow_system_table_mods = on");
-    await database.sql(
-      `insert into pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion)
-       select 99999, 'timescaledb', oid, 'public'::regnamespace, false, '2.19.3' from pg_roles where rolname = current_user`,
-    );
+  it("is plain where TimescaleDB has no columnstore for want of its license", async () => {
+    await pretendTimescale("2.29.2");
+    await database.sql(`alter database ${database.name} set timescaledb.license = 'apache'`);
     await expect(migrateUp({ ...options, engine: "timescale" })).rejects.toMatchObject({
       code: "engine_refused",
-      message: expect.stringContaining("TimescaleDB is 2.19.3, and at least 2.20 is needed"),
+      message: expect.stringContaining('runs under the license "apache"'),
+    });
+    await migrateUp(options);
+    expect(await recorded()).toEqual([{ value: "plain" }]);
+  });
+
+  it("is plain where TimescaleDB is too old", async () => {
+    await pretendTimescale("2.17.2");
+    await expect(migrateUp({ ...options, engine: "timescale" })).rejects.toMatchObject({
+      code: "engine_refused",
+      message: expect.stringContaining("TimescaleDB is 2.17.2, and at least 2.18 is needed"),
     });
     await migrateUp(options);
     expect(await recorded()).toEqual([{ value: "plain" }]);

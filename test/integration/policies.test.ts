@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
 import { openStore } from "../../src/client/open-store.ts";
 import { policiesInput } from "../../src/control/policies.ts";
 import { migrateDown, migrateUp } from "../../src/database/migrator.ts";
@@ -7,6 +7,7 @@ import { openPool, type Pool } from "../../src/database/pool.ts";
 import { bar } from "../support/bars.ts";
 import { createTestDatabase, type TestDatabase } from "../support/test-database.ts";
 
+const isPlain = inject("engine") === "plain";
 let database: TestDatabase;
 let pool: Pool;
 const scope = () => ({ pool, timeoutMs: 10_000 });
@@ -34,24 +35,36 @@ async function addAggregate(): Promise<void> {
 }
 
 describe("policies", () => {
-  it("keep everything by default, in months for bars and options and years for the rest", async () => {
+  it("keep everything by default, in partitions and compressed as is right for the dataset", async () => {
     const policies = await readPolicies(scope());
     const datasets = policies.filter(({ source }) => source === null);
-    expect(datasets.map(({ dataset, partition_width }) => [dataset, partition_width])).toEqual([
-      ["bars", "month"],
-      ["fundamentals", "year"],
-      ["news", "year"],
-      ["options", "month"],
-      ["signals", "year"],
+    const [daily, rare, few] = isPlain
+      ? [
+          ["month", null],
+          ["year", null],
+          ["year", null],
+        ]
+      : [
+          ["7 days", "30 days"],
+          ["30 days", "90 days"],
+          ["90 days", null],
+        ];
+    expect(
+      datasets.map(({ dataset, partition_width, compress_after }) => [dataset, partition_width, compress_after]),
+    ).toEqual([
+      ["bars", ...daily!],
+      ["fundamentals", ...few!],
+      ["news", ...rare!],
+      ["options", ...daily!],
+      ["signals", ...rare!],
     ]);
-    for (const policy of datasets)
-      expect(policy).toMatchObject({ keep_for: null, compress_after: null, enabled: true });
+    for (const policy of datasets) expect(policy).toMatchObject({ keep_for: null, enabled: true });
   });
 
   it("are set as wanted, told field by field, and stay the same when applied twice", async () => {
     const document = { bars: { keep_for: "24 months", compress_after: "P90D" }, signals: { keep_for: "1 years" } };
     const changes = [
-      { dataset: "bars", field: "compress_after", before: null, after: "90 days" },
+      { dataset: "bars", field: "compress_after", before: isPlain ? null : "30 days", after: "90 days" },
       { dataset: "bars", field: "keep_for", before: null, after: "2 years" },
       { dataset: "signals", field: "keep_for", before: null, after: "1 year" },
     ];
@@ -59,7 +72,7 @@ describe("policies", () => {
     expect(await policyOf("bars")).toMatchObject({ keep_for: null });
     expect(await apply(document)).toEqual(changes);
     const stored = await policyOf("bars");
-    expect(stored).toMatchObject({ keep_for: "2 years", compress_after: "90 days", partition_width: "month" });
+    expect(stored).toMatchObject({ keep_for: "2 years", compress_after: "90 days" });
     expect(await apply(document)).toEqual([]);
     expect(await policyOf("bars")).toEqual(stored);
     expect(await apply(asWanted(await readPolicies(scope())))).toEqual([]);
@@ -96,11 +109,15 @@ describe("policies", () => {
     [{ bar: {} }, /no dataset "bar"; there are bars, /],
     [{ bars: { aggregates: { "7m": {} } } }, /bars has no aggregate "7m"; it has /],
     [{ news: { aggregates: { "1d": {} } } }, /news has no aggregate "1d"; it has none/],
-    [{ bars: { keep_for: "10 days" } }, /bars cannot be kept for 10 days in partitions of one month/],
-    [
-      { news: { keep_for: "90 days" } },
-      /news cannot be kept for 90 days in partitions of one year.* set partition_width to month/,
-    ],
+    isPlain
+      ? [{ bars: { keep_for: "5 days" } }, /bars cannot be kept for 5 days in partitions of one month/]
+      : [{ bars: { keep_for: "5 days" } }, /bars cannot be kept for 5 days in partitions of 7 days/],
+    isPlain
+      ? [
+          { news: { keep_for: "90 days" } },
+          /news cannot be kept for 90 days in partitions of one year.* set partition_width to month/,
+        ]
+      : [{ news: { partition_width: "month" } }, /partition width of news must be whole days, 999 at most/],
     [
       { bars: { keep_for: "90 days", compress_after: "90 days" } },
       /cannot be compressed after 90 days when it is kept for 90 days/,
@@ -156,7 +173,7 @@ describe("policies", () => {
   });
 });
 
-describe("the width of partitions", () => {
+describe.runIf(isPlain)("the width of partitions", () => {
   const write = async (...times: string[]): Promise<void> => {
     const store = await openStore({ url: database.url });
     const { inserted } = await store.bars.upsert(times.map((ts) => bar(0, { ts })));

@@ -43,14 +43,14 @@ async function rowsFetched(): Promise<number> {
   await store.close();
   for (;;) {
     const [left] = await database.sql<{ n: number }>(
-      "select count(*)::int4 as n from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()",
+      "select count(*)::int4 as n from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'",
     );
     if (left!.n === 0) break;
   }
   await database.sql("select pg_stat_clear_snapshot()");
   const [sum] = await database.sql<{ n: number | null }>(
     `select sum(coalesce(idx_tup_fetch, 0) + coalesce(seq_tup_read, 0))::int4 as n
-     from pg_stat_user_tables where relname like 'bars_data_%'`,
+     from pg_stat_user_tables where relname ~ '^(bars_data_|_hyper_)'`,
   );
   store = await openStore({ url: database.url });
   return sum!.n ?? 0;

@@ -16,7 +16,8 @@ const QUERIES = [
    from pg_proc where pronamespace in ('store'::regnamespace, 'mds'::regnamespace)`,
   `select 'schema ' || nspname || ' ' || nspowner::regrole || ' ' || coalesce(nspacl::text, '') as line
    from pg_namespace where nspname in ('store', 'mds')`,
-  "select 'trigger ' || pg_get_triggerdef(oid) as line from pg_trigger where not tgisinternal",
+  `select 'trigger ' || pg_get_triggerdef(t.oid) as line from pg_trigger t join pg_class c on c.oid = t.tgrelid
+   where not t.tgisinternal and c.relnamespace = 'store'::regnamespace`,
   "select 'setting ' || name || ' ' || value as line from store.settings",
 ];
 

@@ -43,7 +43,9 @@ async function makeTemplates(adminUrl: string, engine: EngineName): Promise<void
   const { rowCount } = await client.query("select from pg_roles where rolname = $1", [SERVICE_LOGIN]);
   if (rowCount === 0) await client.query(`create role ${SERVICE_LOGIN} login`);
   await client.query(`alter role ${SERVICE_LOGIN} password '${SERVICE_LOGIN}'`);
-  await migrateUp({ adminUrl: adminUrlOf(adminUrl, TEMPLATE), serviceUrl: serviceUrlOf(adminUrl, TEMPLATE) });
+  // Named, so that a server that cannot have the engine fails the run.
+  const urls = { adminUrl: adminUrlOf(adminUrl, TEMPLATE), serviceUrl: serviceUrlOf(adminUrl, TEMPLATE) };
+  await migrateUp({ ...urls, engine });
   for (const template of [TEMPLATE, EMPTY_TEMPLATE]) {
     // A database that anybody is connected to, such as TimescaleDB's scheduler, cannot be copied.
     await client.query(`alter database ${template} with allow_connections false`);

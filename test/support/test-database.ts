@@ -52,18 +52,27 @@ export function dropPartitionSql(engine: EngineName, time: string): string {
 
 /** The same server and login, another database. */
 export function adminUrlOf(server: string, database: string): string {
-  return server.replace(/\/[^/?@]*(\?|$)/, `/${database}$1`);
+  const url = parse(server);
+  url.pathname = `/${database}`;
+  return url.href;
 }
 
 /** The same server, the ordinary login, another database. */
 export function serviceUrlOf(server: string, database: string): string {
-  return adminUrlOf(server, database).replace(/\/\/[^@/]*@/, `//${SERVICE_LOGIN}:${SERVICE_LOGIN}@`);
+  return loginUrl({ url: adminUrlOf(server, database) }, SERVICE_LOGIN);
 }
 
 /** The connection string of another login, whose password is its name. */
 export function loginUrl({ url }: Pick<TestDatabase, "url">, login: string): string {
-  const name = encodeURIComponent(login);
-  return url.replace(/\/\/[^@/]*@/, `//${name}:${name}@`);
+  const changed = parse(url);
+  changed.username = login;
+  changed.password = login;
+  return changed.href;
+}
+
+/** A URL without a host, which names a socket in its query, could have no login. */
+function parse(url: string): URL {
+  return new URL(url.replace(/^(\w+:\/\/)(?=\/)/, "$1localhost"));
 }
 
 async function onServer(server: string, statement: string): Promise<void> {

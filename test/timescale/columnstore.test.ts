@@ -93,6 +93,26 @@ describe.skipIf(process.env["TEST_TIMESCALE_URL"] === undefined)("the columnstor
     expect(await allWrongBuckets(database)).toEqual(NONE_WRONG);
   });
 
+  it("gets the chunks of decades a few at a time, and never all of them in one call", async () => {
+    const times = Array.from(
+      { length: 100 },
+      (_, week) => `${new Date(Date.UTC(1990, 0, 1 + 7 * week)).toISOString()}`,
+    );
+    const make = (at: readonly string[]) =>
+      database.sql("select * from mds.ensure_partitions('bars', $1::timestamptz[])", [at]);
+    await database.sql("begin");
+    await database.sql(
+      "select set_config('role', 'mds_app', true), set_config('app.tenant_id', id::text, true) from store.tenants where slug = 'tenant-a'",
+    );
+    await expect(make(times)).rejects.toMatchObject({ code: "22023" });
+    await database.sql("rollback");
+    expect(await a.bars.upsert(times.map((ts) => bar(0, { ts, symbol: "OLD" })))).toMatchObject({ inserted: 100 });
+    expect(await database.sql("select from store.partitions('bars') where range_end < '1992-01-01Z'")).toHaveLength(
+      100,
+    );
+    await database.sql("delete from store.bars_data where ts < '1992-01-01Z'");
+  });
+
   it("is filled by the engine's call and by TimescaleDB's own job, which runs as the owner", async () => {
     await a.signals.upsert([{ provider: "p", symbol: "X", name: "n", ts: "2024-01-01T00:00:00Z", value: 1 } as never]);
     await applyPolicies({ pool, timeoutMs: 10_000 }, { signals: { compress_after: "1 year" } });

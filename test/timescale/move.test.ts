@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { openStore, type Store } from "../../src/client/open-store.ts";
 import { deleteTenant } from "../../src/database/delete-tenant.ts";
+import { diagnose } from "../../src/database/doctor/diagnose.ts";
 import { dropFormerTables, moveToTimescale } from "../../src/database/engine/move-to-timescale.ts";
 import { openEngine } from "../../src/database/engine/open-engine.ts";
 import { migrateUp, migrationStatus } from "../../src/database/migrator.ts";
@@ -30,6 +31,22 @@ describe.skipIf(process.env["TEST_TIMESCALE_URL"] === undefined)("a database tha
     await store.close();
     await database.drop();
   });
+
+  /** Begins a move that ends when the first partition is copied. */
+  async function stopAfter2018(): Promise<void> {
+    const stop = new AbortController();
+    const onProgress = (message: string): void => {
+      if (message.startsWith("Copied bars_data_2018")) stop.abort();
+    };
+    await moveToTimescale(database.adminUrl, { signal: stop.signal, onProgress }).catch(() => undefined);
+  }
+
+  async function errorsOfDoctor(): Promise<string[]> {
+    const { adminUrl, url } = database;
+    const { findings } = await diagnose({ adminUrl, serviceUrl: url, poolSize: 4, scheduledJobs: [] });
+    expect(findings.map(({ code }) => code)).toContain("engine_move_unfinished");
+    return findings.filter(({ severity }) => severity === "error").map(({ message }) => message);
+  }
 
   it("has the same rows afterwards, and what was written meanwhile, and is as one that was made so", async () => {
     const before = await collect(store.bars.read({}));
@@ -105,6 +122,10 @@ describe.skipIf(process.env["TEST_TIMESCALE_URL"] === undefined)("a database tha
     await expect(cut).rejects.toMatchObject({ code: "aborted" });
     expect(await collect(store.bars.read({}))).toEqual(before);
     await store.bars.upsert([barAt(years[0]!, { volume: 77 })]); // in a partition that is copied
+    expect(await errorsOfDoctor()).toEqual([]);
+    const engine = await openEngine(database.adminUrl);
+    const made = await engine.makePartitions({ periodsAhead: 1 });
+    expect(new Set(made.map(({ dataset }) => dataset)).size).toBe(9);
     const again: string[] = [];
     await moveToTimescale(database.adminUrl, { onProgress: (message) => void again.push(message) });
     expect(again.some((message) => message.startsWith("Copied bars_data_2018"))).toBe(false);
@@ -113,12 +134,33 @@ describe.skipIf(process.env["TEST_TIMESCALE_URL"] === undefined)("a database tha
     expect(after.filter(({ volume }) => volume === 77)).toHaveLength(1);
   });
 
+  it("copies what is written to a time that it is just copying once more", async () => {
+    await stopAfter2018();
+    // Between a copy and its comparison it waits for us, when nothing is left but what was written since.
+    await database.sql(`create function public.hold() returns trigger language plpgsql as $$
+      begin
+        if exists (select from store.moved_partitions where partition_name = 'bars_data_2024_01') then
+          perform pg_advisory_xact_lock_shared(2018);
+        end if;
+        return null;
+      end $$`);
+    await database.sql(
+      "create trigger hold after insert on store.bars_data_moving for each statement execute function public.hold()",
+    );
+    await database.sql("select pg_advisory_lock(2018)");
+    await store.bars.upsert([barAt(years[0]!, { volume: 77 })]);
+    const moving = moveToTimescale(database.adminUrl);
+    const waiters = (): Promise<unknown[]> =>
+      database.sql("select from pg_locks where locktype = 'advisory' and objid = 2018 and not granted");
+    await expect.poll(waiters, { timeout: 30_000 }).toHaveLength(1);
+    await store.bars.upsert([barAt(years[0]!, { volume: 78 })]);
+    await database.sql("select pg_advisory_unlock(2018)");
+    await moving;
+    expect((await collect(store.bars.read({}))).filter(({ volume }) => volume === 78)).toHaveLength(1);
+  });
+
   it("refuses a copy that is not what it was made of, and leaves the former table in its place", async () => {
-    const stop = new AbortController();
-    const onProgress = (message: string): void => {
-      if (message.startsWith("Copied bars_data_2018")) stop.abort();
-    };
-    await moveToTimescale(database.adminUrl, { signal: stop.signal, onProgress }).catch(() => undefined);
+    await stopAfter2018();
     await database.sql(`create function public.spoil() returns trigger language plpgsql as
       'begin new.volume := new.volume + 1; return new; end'`);
     await database.sql(

@@ -8,9 +8,9 @@ import { OWNER_ROLE } from "../roles.ts";
 import { CAPABILITIES, type EngineName } from "./engine.ts";
 
 /** Below it, the columnstore that we count on is not there. */
-export const OLDEST_TIMESCALE = [2, 20] as const;
+export const OLDEST_TIMESCALE = [2, 18] as const;
 /** What is tested with TimescaleDB. */
-const OLDEST_SERVER = 16;
+const OLDEST_SERVER = 15;
 
 /**
  * The engine for this database. Changes nothing.
@@ -46,15 +46,21 @@ export async function timescaleObstacle(
   client: Connection,
   { ignoreTables = false } = {},
 ): Promise<string | undefined> {
-  const { rows } = await client.query<{ extension: string | null; server: number; used: boolean }>(
+  const { rows } = await client.query<{
+    extension: string | null;
+    license: string | null;
+    server: number;
+    used: boolean;
+  }>(
     `select (select e.extversion from pg_extension e where e.extname = 'timescaledb') as extension,
+       current_setting('timescaledb.license', true) as license,
        current_setting('server_version_num')::int4 / 10000 as server,
        exists (
          select from pg_class c join pg_namespace n on n.oid = c.relnamespace
          where n.nspname = 'store' and c.relname = 'bars_data' and c.relkind = 'p'
        ) as used`,
   );
-  const { extension, server, used } = rows[0]!;
+  const { extension, license, server, used } = rows[0]!;
   if (extension === null) {
     return "the extension is not in this database; have an administrator run: create extension timescaledb;";
   }
@@ -64,6 +70,9 @@ export async function timescaleObstacle(
   }
   if (server < OLDEST_SERVER) {
     return `the server is PostgreSQL ${server}, and at least ${OLDEST_SERVER} is needed with TimescaleDB.`;
+  }
+  if (license === "apache") {
+    return 'TimescaleDB runs under the license "apache", and the columnstore needs "timescale"; install its Community Edition.';
   }
   return used && !ignoreTables ? "this database was made by a version that had only the plain engine." : undefined;
 }

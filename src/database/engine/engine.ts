@@ -93,6 +93,11 @@ interface DatasetsOption {
   readonly signal?: AbortSignal | undefined;
 }
 
+export interface CompressOptions extends DatasetsOption {
+  /** Tells what would be compressed, and changes nothing. */
+  readonly isDryRun?: boolean;
+}
+
 export interface MakePartitionsOptions extends DatasetsOption {
   /** How many periods after the current one. */
   readonly periodsAhead: number;
@@ -130,5 +135,5 @@ export interface Engine {
    */
   applyRetention(plan: RetentionPlan, options?: ApplyRetentionOptions): Promise<DroppedPartition[]>;
   /** Compresses what the policies want compressed. */
-  compress(options?: DatasetsOption): Promise<CompressionReport>;
+  compress(options?: CompressOptions): Promise<CompressionReport>;
 }

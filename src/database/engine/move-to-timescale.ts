@@ -135,7 +135,7 @@ async function moveDataset(owner: OwnerSession, one: Unmoved, options: MoveOptio
   await owner.query("select store.begin_move($1, $2)", [dataset, width]);
   await copyPartitions(owner, dataset, options);
   for (let follows = 0; follows < MAX_FOLLOWS; follows++) {
-    const [row] = await owner.query<{ times: bigint }>("select store.follow_move($1) as times", [dataset]);
+    const [row] = await asOfOneMoment<{ times: bigint }>(owner, "select store.follow_move($1) as times", [dataset]);
     if (Number(row!.times) <= FEW_TIMES) break;
   }
   await swap(owner, one, options.signal);
@@ -158,23 +158,28 @@ async function copyPartitions(owner: OwnerSession, dataset: string, { onProgress
     [dataset],
   );
   for (const { name } of partitions) {
-    const [copied] = await owner.inTransaction(async () => {
-      // Copy and original are compared as of one moment.
-      await owner.query("set transaction isolation level repeatable read");
-      return owner.query<{ rows: bigint; series: bigint }>(
-        `with copied as (
-           select c.copied, c.series from store.partitions($1) a
-           cross join lateral store.copy_rows($1 || '_data', $1 || '_data_moving', store.time_column($1), a.range_start, a.range_end) c
-           where a.partition_name = $2
-         )
-         insert into store.moved_partitions (dataset, partition_name, row_count, series_count)
-         select $1, $2, copied, series from copied
-         returning row_count as rows, series_count as series`,
-        [dataset, name],
-      );
-    });
+    const [copied] = await asOfOneMoment<{ rows: bigint; series: bigint }>(
+      owner,
+      `with copied as (
+         select c.copied, c.series from store.partitions($1) a
+         cross join lateral store.copy_rows($1 || '_data', $1 || '_data_moving', store.time_column($1), a.range_start, a.range_end) c
+         where a.partition_name = $2
+       )
+       insert into store.moved_partitions (dataset, partition_name, row_count, series_count)
+       select $1, $2, copied, series from copied
+       returning row_count as rows, series_count as series`,
+      [dataset, name],
+    );
     if (copied !== undefined) onProgress?.(`Copied ${name}: ${copied.rows} rows of ${copied.series} series.`);
   }
+}
+
+/** Copies, and compares the copy with what it was made of: nothing that is written meanwhile may be in either. */
+function asOfOneMoment<Row extends object>(owner: OwnerSession, text: string, values: unknown[]): Promise<Row[]> {
+  return owner.inTransaction(async () => {
+    await owner.query("set transaction isolation level repeatable read");
+    return owner.query<Row>(text, values);
+  });
 }
 
 /** Gives way to whoever holds the table, and tries again. */

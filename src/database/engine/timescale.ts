@@ -11,12 +11,14 @@ import {
   type ApplyRetentionOptions,
   CAPABILITIES,
   type CompressionReport,
+  type CompressOptions,
   type DroppedPartition,
   type Engine,
   type Partition,
   type PlanRetentionOptions,
   type RetentionPlan,
 } from "./engine.ts";
+import { plainEngine } from "./plain.ts";
 import { readPolicyRows } from "./policy-rows.ts";
 import {
   bare,
@@ -43,28 +45,31 @@ export function timescaleEngine(adminUrl: string): Engine {
   return {
     name: "timescale",
     capabilities: CAPABILITIES.timescale,
-    makePartitions: ({ datasets, signal }) =>
-      withOwner({ adminUrl, signal }, async (owner) => {
-        await readPolicyRows(owner, datasets);
-        return [];
-      }),
+    makePartitions: async (options) => {
+      const datasets = await datasetsIn("partitions", adminUrl, options);
+      return datasets.length === 0 ? [] : plainEngine(adminUrl).makePartitions({ ...options, datasets });
+    },
     planRetention: async (options = {}) => {
-      const datasets = await inHypertables(adminUrl, options);
+      const datasets = await datasetsIn("hypertables", adminUrl, options);
       return planRetention(adminUrl, { ...options, datasets }, countSpan);
     },
     applyRetention: (plan, options = {}) => applyRetention(adminUrl, plan, options),
-    compress: ({ datasets, signal } = {}) =>
-      withOwner({ adminUrl, signal, statementTimeoutMs: RETENTION_TIMEOUT_MS }, (owner) => compress(owner, datasets)),
+    compress: ({ signal, ...options } = {}) =>
+      withOwner({ adminUrl, signal, statementTimeoutMs: RETENTION_TIMEOUT_MS }, (owner) => compress(owner, options)),
   };
 }
 
-/** What a move has not reached yet keeps its rows until it has. */
-function inHypertables(adminUrl: string, { datasets, signal }: PlanRetentionOptions): Promise<string[]> {
+/** What a move has not reached yet is in PostgreSQL's partitions: these are made ahead, and dropped only when it has. */
+function datasetsIn(
+  form: "partitions" | "hypertables",
+  adminUrl: string,
+  { datasets, signal }: PlanRetentionOptions,
+): Promise<string[]> {
   return withOwner({ adminUrl, signal }, async (owner) => {
     const names = (await readPolicyRows(owner, datasets)).map(({ dataset }) => dataset);
     const rows = await owner.query<{ dataset: string }>(
-      "select n as dataset from unnest($1::text[]) n where store.is_hypertable(n)",
-      [names],
+      "select n as dataset from unnest($1::text[]) n where store.is_hypertable(n) = $2",
+      [names, form === "hypertables"],
     );
     return rows.map(({ dataset }) => dataset);
   });
@@ -169,8 +174,14 @@ interface DueChunk extends Partition {
   readonly is_compressed: boolean;
 }
 
-/** Chunk by chunk, each in a transaction of its own. One that is compressed already takes in what was added since. */
-async function compress(owner: OwnerSession, datasets: readonly string[] | undefined): Promise<CompressionReport> {
+/**
+ * Chunk by chunk, each in a transaction of its own. One that is compressed already takes in what was added since; one
+ * that retention is about to drop is left to it.
+ */
+async function compress(
+  owner: OwnerSession,
+  { datasets, isDryRun = false }: CompressOptions,
+): Promise<CompressionReport> {
   const wanting = (await readPolicyRows(owner, datasets)).filter(({ compresses }) => compresses);
   const due = await owner.query<DueChunk>(
     `select p.dataset, c.chunk_name::text as partition, ${utcText("c.range_start")} as range_start,
@@ -178,11 +189,12 @@ async function compress(owner: OwnerSession, datasets: readonly string[] | undef
      from store.policies p
      join timescaledb_information.chunks c on c.hypertable_schema = 'store' and c.hypertable_name = p.dataset || '_data'
      where p.dataset = any ($1) and c.range_end <= now() - p.compress_after
+       and (p.keep_for is null or c.range_end > now() - p.keep_for)
      order by p.dataset collate "C", c.range_start`,
     [wanting.map(({ dataset }) => dataset)],
   );
   const [extension] = await owner.query<{ schema: string }>("select store.timescale_schema()::text as schema");
-  for (const { chunk } of due) {
+  for (const { chunk } of isDryRun ? [] : due) {
     await owner.query(`select ${identifier(extension!.schema)}.compress_chunk($1::regclass)`, [chunk]);
   }
   return { compressed: due.filter(({ is_compressed }) => !is_compressed).map(bare), skipped: [] };
