@@ -71,11 +71,15 @@ function stopWithNpx() {
 
 async function run() {
   const isInstalled = existsSync(join(root, "node_modules"));
-  // Half the time of a start is compiling; not in the temporary folder, where others could put code for us to run.
-  const modules = isInstalled ? join(root, "node_modules") : dirname(root);
-  module.enableCompileCache(join(modules, ".cache", "market-data-store"));
   const source = join(root, "src", "cli", "main.ts");
-  const entry = existsSync(source) ? source : join(root, "dist", "cli", "main.js");
+  const hasSource = existsSync(source);
+  // Half the time of a start is compiling. A built service does without: what the cache holds stays in its memory.
+  if (hasSource || verb !== "serve") {
+    // Not in the temporary folder, where others could put code for us to run.
+    const modules = isInstalled ? join(root, "node_modules") : dirname(root);
+    module.enableCompileCache(join(modules, ".cache", "market-data-store"));
+  }
+  const entry = hasSource ? source : join(root, "dist", "cli", "main.js");
   let cli;
   try {
     cli = await import(pathToFileURL(entry).href);

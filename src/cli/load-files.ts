@@ -13,7 +13,7 @@ import { dryRun } from "../files/dry-run.ts";
 import { type IngestCounts, type IngestOptions, type IngestTarget, ingestFile } from "../files/ingest-file.ts";
 import { inputFiles } from "../files/input-files.ts";
 import { RejectsWriter } from "../files/rejects-writer.ts";
-import { youngHeapBound } from "./bound-young-heap.ts";
+import { youngHeapBound } from "../resilience/young-heap.ts";
 import { withStore } from "./connect.ts";
 import type { TenantFlags } from "./flags.ts";
 import { IngestReport, type LoadedFile, writtenBefore } from "./ingest-report.ts";
