@@ -11,6 +11,7 @@ import module from "module";
 import { dirname, join } from "path";
 import { isatty } from "tty";
 import { fileURLToPath, pathToFileURL } from "url";
+import v8 from "v8";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const needed = JSON.parse(readFileSync(join(root, "package.json"), "utf8")).engines.node.replace(/[^\d.]/g, "");
@@ -73,6 +74,8 @@ async function run() {
   const isInstalled = existsSync(join(root, "node_modules"));
   const source = join(root, "src", "cli", "main.ts");
   const hasSource = existsSync(source);
+  // What a service loads stays, so the memory for what does not need not grow before rows come (young-heap.ts).
+  if (verb === "serve") v8.setFlagsFromString("--semi-space-growth-factor=1");
   // Half the time of a start is compiling. A built service does without: what the cache holds stays in its memory.
   if (hasSource || verb !== "serve") {
     // Not in the temporary folder, where others could put code for us to run.

@@ -6,18 +6,11 @@ import { Command, CommanderError } from "commander";
 import { readConfig } from "../config/load.ts";
 import { packageVersion } from "../config/version.ts";
 import { messageOf, StoreError } from "../errors/store-error.ts";
-import { holdYoungHeap } from "../resilience/young-heap.ts";
 import { Output } from "./output.ts";
 import { EXIT, type Shell, type Verb } from "./shell.ts";
 
 const VERBS: Readonly<Record<string, readonly [summary: string, load: () => Promise<Verb>]>> = {
-  serve: [
-    "run the service",
-    async () => {
-      holdYoungHeap(); // until rows come: what is loaded here is not short-lived
-      return (await import("./commands/serve.ts")).serve;
-    },
-  ],
+  serve: ["run the service", async () => (await import("./commands/serve.ts")).serve],
   migrate: ["apply, take back or show migrations", async () => (await import("./commands/migrate.ts")).migrate],
   engine: [
     "show the engine, and move a database to TimescaleDB",
