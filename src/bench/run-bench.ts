@@ -27,6 +27,7 @@ import { replay } from "./scenarios/replay.ts";
 import { retention } from "./scenarios/retention.ts";
 import { spool } from "./scenarios/spool.ts";
 import { start } from "./scenarios/start.ts";
+import { trusted } from "./scenarios/trusted.ts";
 import { tuning } from "./scenarios/tuning.ts";
 import { window } from "./scenarios/window.ts";
 
@@ -71,6 +72,7 @@ export interface BenchReport {
 
 const SCENARIOS: readonly Scenario[] = [
   ingest,
+  trusted,
   datasets,
   replay,
   window,

@@ -160,7 +160,8 @@ async function connect(scope: { readonly pool: Pool }, signal: AbortSignal | und
   }
 }
 
-async function withClient<T>(
+/** Work on a connection of the pool, with the scope's deadline; one that may be in any state is closed afterwards. */
+export async function withClient<T>(
   scope: { readonly pool: Pool; readonly timeoutMs: number },
   signal: AbortSignal | undefined,
   work: (client: PoolClient) => Promise<T>,
