@@ -6,9 +6,9 @@
 import { pipeline } from "node:stream/promises";
 import pgCopyStreams from "pg-copy-streams";
 import { asNotOwner } from "./owner-session.ts";
-import { type Pool, type PoolClient, setPipelining } from "./pool.ts";
+import type { Pool, PoolClient } from "./pool.ts";
 import { OWNER_ROLE } from "./roles.ts";
-import { type Statement, withClient } from "./session.ts";
+import { inOneGo, type Statement, withClient } from "./session.ts";
 
 /** Connections of a login that is a member of mds_owner. */
 export interface OwnerScope {
@@ -64,21 +64,16 @@ export function queryAsOwner<Row extends object>(
   });
 }
 
-async function begin<Row>(client: PoolClient, { timeoutMs }: OwnerScope, first: Statement): Promise<Row[]> {
+async function begin<Row extends object>(
+  client: PoolClient,
+  { timeoutMs }: OwnerScope,
+  first: Statement,
+): Promise<Row[]> {
   const role = { text: SCOPE_SQL, values: [OWNER_ROLE, String(timeoutMs)] };
-  const [, scoped, answer] = await inOneGo(client, [{ text: "begin", values: [] }, role, first], 1);
-  if (scoped!.status === "rejected") throw asNotOwner(scoped!.reason);
-  return (answer as PromiseFulfilledResult<{ rows: Row[] }>).value.rows;
-}
-
-/** Statements that wait for no answer to those before. @param lenient - Place of one whose refusal the caller tells of. */
-async function inOneGo(client: PoolClient, statements: readonly Statement[], lenient?: number) {
-  setPipelining(client, true);
-  const answers = await Promise.allSettled(
-    statements.map(({ text, values }) => client.query(text, values as unknown[])),
-  );
-  setPipelining(client, false);
-  const isTold = lenient !== undefined && answers[lenient]!.status === "rejected";
-  for (const answer of answers) if (answer.status === "rejected" && !isTold) throw answer.reason;
-  return answers;
+  try {
+    const answers = await inOneGo<Row>(client, [{ text: "begin", values: [] }, role, first]);
+    return answers[2]!.rows;
+  } catch (error) {
+    throw asNotOwner(error);
+  }
 }
