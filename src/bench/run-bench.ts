@@ -11,6 +11,7 @@ import { goOn } from "./measure.ts";
 import { headText, scenarioText } from "./report.ts";
 import type { Scenario, ScenarioReport } from "./scenario.ts";
 import { aggregates } from "./scenarios/aggregates.ts";
+import { arrow } from "./scenarios/arrow.ts";
 import { columnstore } from "./scenarios/columnstore.ts";
 import { coordinator } from "./scenarios/coordinator.ts";
 import { csv } from "./scenarios/csv.ts";
@@ -76,6 +77,7 @@ const SCENARIOS: readonly Scenario[] = [
   datasets,
   replay,
   window,
+  arrow,
   latest,
   aggregates,
   httpIngest,
