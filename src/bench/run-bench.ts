@@ -11,6 +11,7 @@ import { goOn } from "./measure.ts";
 import { headText, scenarioText } from "./report.ts";
 import type { Scenario, ScenarioReport } from "./scenario.ts";
 import { aggregates } from "./scenarios/aggregates.ts";
+import { arrow } from "./scenarios/arrow.ts";
 import { columnstore } from "./scenarios/columnstore.ts";
 import { coordinator } from "./scenarios/coordinator.ts";
 import { csv } from "./scenarios/csv.ts";
@@ -27,6 +28,7 @@ import { replay } from "./scenarios/replay.ts";
 import { retention } from "./scenarios/retention.ts";
 import { spool } from "./scenarios/spool.ts";
 import { start } from "./scenarios/start.ts";
+import { trusted } from "./scenarios/trusted.ts";
 import { tuning } from "./scenarios/tuning.ts";
 import { window } from "./scenarios/window.ts";
 
@@ -71,9 +73,11 @@ export interface BenchReport {
 
 const SCENARIOS: readonly Scenario[] = [
   ingest,
+  trusted,
   datasets,
   replay,
   window,
+  arrow,
   latest,
   aggregates,
   httpIngest,

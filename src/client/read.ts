@@ -5,12 +5,13 @@ import { type ColumnPage, createColumnPage } from "../datasets/derive/codec.ts";
 import type { ValueBuffer } from "../datasets/derive/row-batch.ts";
 import { parseJsonText } from "../datasets/values/json-text.ts";
 import { StoreError } from "../errors/store-error.ts";
+import { ArrowStream } from "./arrow-stream.ts";
 import { PAGE_ROWS, pageThrough } from "./page-through.ts";
 import {
   type AnsweringSeries,
   answering,
   type FoundSeries,
-  findSeries,
+  findSeriesInSession,
   type ReadOptions,
   type ReadTarget,
   type Series,
@@ -117,9 +118,8 @@ export async function readColumns<S extends DatasetShape>(
 ): Promise<WindowColumns<S>> {
   const { dataset } = target;
   const window = windowOf(dataset, query);
-  const series = await findSeries(target, query, options);
+  const { session, found: series } = await findSeriesInSession(target, query, options);
   let all = createColumnPage(dataset, PAGE_ROWS);
-  const session = await openReadSession(target.scope, options.signal);
   const roomyPage = (): ColumnPage => {
     all = withRoomFor(dataset, all, PAGE_ROWS);
     return all;
@@ -137,6 +137,35 @@ export async function readColumns<S extends DatasetShape>(
     await session.close();
   }
   return columnsOfPage(dataset, all, series);
+}
+
+/**
+ * The same rows as an Arrow IPC stream, in pieces; a record batch has 20,000 rows at most.
+ *
+ * @throws StoreError `window_too_large` past a hundred thousand series.
+ */
+export async function* readArrow<S extends DatasetShape>(
+  target: ReadTarget<S>,
+  query: WindowQuery<S>,
+  options: PageReadOptions = {},
+): AsyncGenerator<Uint8Array> {
+  const { dataset } = target;
+  const window = windowOf(dataset, query);
+  const { session, found } = await findSeriesInSession(target, query, options);
+  try {
+    options.onSeries?.(found.map((one) => answering(dataset, one)));
+    const page = createColumnPage(dataset, PAGE_ROWS);
+    const emptyPage = (): ColumnPage => {
+      page.length = 0;
+      return page;
+    };
+    const stream = await ArrowStream.open(dataset, found);
+    yield stream.head(page);
+    for await (const rows of pageThrough(dataset, session, found, window, emptyPage)) yield stream.batch(rows);
+    yield stream.end();
+  } finally {
+    await session.close();
+  }
 }
 
 function rowsOf<S extends DatasetShape>(
@@ -169,11 +198,20 @@ function columnsOfPage<S extends DatasetShape>(
   return {
     length,
     series: series.map((one) => answering(dataset, one)),
-    seriesAt: seriesIds.subarray(0, length).map((id) => places.get(id)!),
+    seriesAt: placesOf(seriesIds.subarray(0, length), places),
     times: times.subarray(0, length),
     values: Object.fromEntries(columns.map(({ column, values }) => [column.name, firstValues(values, length)])),
     nulls: Object.fromEntries(optional.map(({ column, nulls }) => [column.name, nulls.subarray(0, length)])),
   } as unknown as WindowColumns<S>;
+}
+
+/** Neighbours are mostly of one series. */
+function placesOf(ids: Int32Array, places: ReadonlyMap<number, number>): Int32Array {
+  let [last, place] = [Number.NaN, -1];
+  return ids.map((id) => {
+    if (id !== last) [last, place] = [id, places.get(id)!];
+    return place;
+  });
 }
 
 /** The page itself while it has room for so many rows more, else one of twice the size with the same rows. */
