@@ -124,8 +124,11 @@ export function leaksIn(text: string, arena: Arena, visitor: Visitor): string[] 
   const foreign = TENANTS.filter((name) => name !== visitor.tenant);
   const marks = [...foreign.flatMap((name) => MARKS[name]), ...(visitor.isAdmin ? [] : MARKS.system)];
   const identities = visitor.isAdmin ? [] : foreign.flatMap((name) => [SLUGS[name], arena.ids[name]]);
-  // The server's clock has six digits behind the second too, and now and then those of a mark.
-  const lower = text.toLowerCase().replace(/(\d\d:\d\d:\d\d)\.\d+/g, "$1");
+  // Now and then the server's clock has a mark's digits behind the second.
+  const today = new Date().getUTCFullYear();
+  const lower = text
+    .toLowerCase()
+    .replace(new RegExp(`(${today}-\\d\\d-\\d\\d[ t]\\d\\d:\\d\\d:\\d\\d)\\.\\d+`, "g"), "$1");
   return [...marks, ...identities].filter((mark) => lower.includes(mark));
 }
 

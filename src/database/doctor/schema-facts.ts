@@ -43,7 +43,8 @@ const FACTS = [
   `select 'index ' || r.name || '.' || i.indexrelid::regclass::text, ${flat("pg_get_indexdef(i.indexrelid)")}
    from relations r join pg_index i on i.indrelid = r.oid`,
   `select 'trigger ' || r.name || '.' || t.tgname, pg_get_triggerdef(t.oid) || ' (' || t.tgenabled::text || ')'
-   from relations r join pg_trigger t on t.tgrelid = r.oid and not t.tgisinternal`,
+   from relations r join pg_trigger t on t.tgrelid = r.oid and not t.tgisinternal
+     and t.tgname <> 'ts_insert_blocker'`, // which older versions of TimescaleDB make themselves
   // Up to PostgreSQL 15 the columns of a single table are spelt with its name, from 16 on without.
   `select 'view ' || r.name, md5(${flat(`regexp_replace(pg_get_viewdef(r.oid), '\\m[a-z_]\\w*[.]', '', 'g')`)})
    from relations r where r.relkind = 'v'`,
