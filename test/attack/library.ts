@@ -18,9 +18,18 @@ const OPENERS: Readonly<Record<string, (arena: Arena) => string>> = {
 };
 const ALL = { start: "1990-01-01T00:00:00Z", end: "2100-01-01T00:00:00Z" } as const;
 
+/** Bytes as texts are found in them: dictionaries and texts are UTF-8. */
+async function textOf(pieces: AsyncIterable<Uint8Array>): Promise<string> {
+  const all: Uint8Array[] = [];
+  for await (const piece of pieces) all.push(Uint8Array.from(piece));
+  return Buffer.concat(all).toString();
+}
+
 const READINGS: Readonly<Record<string, (store: Store) => Promise<unknown>>> = {
   "bars.read": (store) => collect(store.bars.read({})),
   "bars.readColumns": (store) => store.bars.readColumns({}),
+  "bars.readArrow": (store) => textOf(store.bars.readArrow({})),
+  "news.readArrow": (store) => textOf(store.news.readArrow({})),
   "bars.read of an aggregate": (store) => collect(store.bars.read({ timeframe: ["5m", "1d"] })),
   "bars.readColumns of an aggregate": (store) => store.bars.readColumns({ timeframe: ["15m", "1h"] }),
   "bars.series of an aggregate": (store) => store.bars.series({ timeframe: "5m" }),
