@@ -11,6 +11,7 @@ import { goOn } from "./measure.ts";
 import { headText, scenarioText } from "./report.ts";
 import type { Scenario, ScenarioReport } from "./scenario.ts";
 import { aggregates } from "./scenarios/aggregates.ts";
+import { changes } from "./scenarios/changes.ts";
 import { columnstore } from "./scenarios/columnstore.ts";
 import { coordinator } from "./scenarios/coordinator.ts";
 import { csv } from "./scenarios/csv.ts";
@@ -71,6 +72,7 @@ export interface BenchReport {
 
 const SCENARIOS: readonly Scenario[] = [
   ingest,
+  changes,
   datasets,
   replay,
   window,
