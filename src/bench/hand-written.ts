@@ -9,12 +9,15 @@ import type { BarInput } from "../datasets/bars.ts";
 import { CLIENT_APPLICATION } from "./bench-database.ts";
 import type { BenchContext } from "./scenario.ts";
 
+/** A parameter of a statement. */
+export type HandValue = string | Date | readonly string[];
+
 /** One way of doing it by hand. */
 export interface HandWritten {
   readonly name: string;
   upsert(bars: Iterable<BarInput>): Promise<void>;
   /** Reads rows as objects; how many there were. */
-  select(statement: string, values: readonly (string | Date | readonly string[])[]): Promise<number>;
+  select(statement: string, values: readonly HandValue[]): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -53,7 +56,8 @@ export async function withHandWritten<T>(
     )`);
   const postgres = await loadPostgres();
   const ways = [await openPg(adminUrl), ...(postgres === undefined ? [] : [openPostgres(postgres, adminUrl)])];
-  const missing = "Not measured: the package `postgres`, a development dependency, is not installed here.";
+  const missing =
+    "Not measured: the insert helper of `postgres`; this development dependency is not installed here. `npm install postgres` brings it.";
   try {
     return await work({ ways, notes: postgres === undefined ? [missing] : [] });
   } finally {

@@ -11,6 +11,7 @@ import { goOn } from "./measure.ts";
 import { headText, scenarioText } from "./report.ts";
 import type { Scenario, ScenarioReport } from "./scenario.ts";
 import { aggregates } from "./scenarios/aggregates.ts";
+import { chain } from "./scenarios/chain.ts";
 import { changes } from "./scenarios/changes.ts";
 import { columnstore } from "./scenarios/columnstore.ts";
 import { coordinator } from "./scenarios/coordinator.ts";
@@ -19,15 +20,18 @@ import { datasets } from "./scenarios/datasets.ts";
 import { dump } from "./scenarios/dump.ts";
 import { health } from "./scenarios/health.ts";
 import { httpIngest } from "./scenarios/http-ingest.ts";
+import { idle } from "./scenarios/idle.ts";
 import { ingest } from "./scenarios/ingest.ts";
 import { jobs } from "./scenarios/jobs.ts";
 import { latest } from "./scenarios/latest.ts";
+import { memory } from "./scenarios/memory.ts";
 import { pulse } from "./scenarios/pulse.ts";
 import { recovery } from "./scenarios/recovery.ts";
 import { replay } from "./scenarios/replay.ts";
 import { retention } from "./scenarios/retention.ts";
 import { spool } from "./scenarios/spool.ts";
 import { start } from "./scenarios/start.ts";
+import { storage } from "./scenarios/storage.ts";
 import { tuning } from "./scenarios/tuning.ts";
 import { window } from "./scenarios/window.ts";
 
@@ -77,10 +81,12 @@ const SCENARIOS: readonly Scenario[] = [
   replay,
   window,
   latest,
+  chain,
   aggregates,
   httpIngest,
   csv,
   dump,
+  storage,
   retention,
   spool,
   recovery,
@@ -90,6 +96,8 @@ const SCENARIOS: readonly Scenario[] = [
   health,
   jobs,
   start,
+  idle,
+  memory,
   tuning,
 ];
 export const SCENARIO_NAMES: readonly string[] = SCENARIOS.map(({ name }) => name);

@@ -1,9 +1,9 @@
 /** The latest price of each of 500 instruments, in a small table and in one of decades. */
-import { drainCopy } from "../../database/copy-stream.ts";
 import type { Connection } from "../../database/pool.ts";
 import { generateMarket, symbolName } from "../generate-market.ts";
-import { fillByHand, HAND_BARS, type HandWritten, withHandWritten } from "../hand-written.ts";
+import { fillByHand, HAND_BARS, type HandWrittenWays, withHandWritten } from "../hand-written.ts";
 import { countPartitions, writeHistory } from "../history.ts";
+import { readBeside, slowest } from "../read-beside.ts";
 import {
   type BenchContext,
   dropBars,
@@ -14,7 +14,6 @@ import {
   settle,
   withBenchStore,
 } from "../scenario.ts";
-import { readFigure, type Turn, takeTurns } from "../turns.ts";
 
 /** Five sessions around the start of this month: bars in the last two partitions. */
 const DAYS_BEFORE = 5;
@@ -22,7 +21,6 @@ const SESSIONS_MINUTES = 5 * 390;
 const READS = 20;
 const TARGET_MS = 5;
 
-const COPY = "the owner's COPY, ids known";
 const LATEST = "latest";
 const BY_HAND = `select distinct on (symbol) symbol, ts, close_price from ${HAND_BARS}
   where tenant = 'default' and vendor = $1 and symbol = any ($2) and timeframe = '1m' order by symbol, ts desc`;
@@ -31,7 +29,7 @@ export const latest: Scenario = {
   name: "latest",
   title: `latest prices of ${SYMBOLS} instruments, the least the server needs for it, and distinct on by hand`,
   run: (context) =>
-    withHandWritten(context, async ({ ways, notes }) => {
+    withHandWritten(context, async (hand) => {
       const { owner } = context.database;
       await dropBars(owner);
       // With few bars asked for they end before the month does.
@@ -42,20 +40,18 @@ export const latest: Scenario = {
       await withBenchStore(context, (store) => store.bars.upsert(generateMarket(market), { signal }));
       await settle(owner);
       await fillByHand(owner);
-      const few = await readAll(context, ways);
+      const few = await readAll(context, hand);
       await withBenchStore(context, (store) => writeHistory(store, firstDay, signal));
       await settle(owner);
       await fillByHand(owner);
-      const figures = [...few, ...(await readAll(context, ways))];
-      const slowest = Math.max(
-        ...figures.filter(({ read }) => read === LATEST).map(({ warm_ms }) => warm_ms as number),
-      );
+      const figures = [...few, ...(await readAll(context, hand))];
+      const most = slowest(figures, LATEST, "warm_ms");
       return {
         figures,
-        targets: [{ text: `in less than ${TARGET_MS} ms: ${slowest.toFixed(1)} ms at most`, met: slowest < TARGET_MS }],
+        targets: [{ text: `in less than ${TARGET_MS} ms: ${most.toFixed(1)} ms at most`, met: most < TARGET_MS }],
         notes: [
           "The first read is that of a new store: without a connection, and without plans in the server's process.",
-          ...notes,
+          ...hand.notes,
         ],
       };
     }),
@@ -67,20 +63,19 @@ function daysBeforeThisMonth(): Date {
   return new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth(), 1 - DAYS_BEFORE));
 }
 
-function readAll(context: BenchContext, ways: readonly HandWritten[]): Promise<Figure[]> {
+function readAll(context: BenchContext, hand: HandWrittenWays): Promise<Figure[]> {
   const { owner } = context.database;
   const symbols = Array.from({ length: SYMBOLS }, (_, at) => symbolName(at));
   return withBenchStore(context, async (store) => {
     const partitions = await countPartitions(owner);
-    const copy = await copyStatement(owner);
-    const rows = SYMBOLS;
-    const turns: Record<string, Turn> = {
-      [COPY]: { rows, run: () => drainCopy(owner, copy) },
-      [LATEST]: { rows, run: () => store.bars.latest({ vendors: ["generated"], symbols }) },
-    };
-    for (const { name, select } of ways) turns[name] = { rows, run: () => select(BY_HAND, ["generated", symbols]) };
-    const taken = await takeTurns(owner, context.signal, READS, turns);
-    return Object.entries(taken).map(([read, one]) => ({ partitions, read, ...readFigure(one, taken[COPY]!) }));
+    const figures = await readBeside(context, hand, {
+      rows: SYMBOLS,
+      rounds: READS,
+      copy: await copyStatement(owner),
+      store: { [LATEST]: () => store.bars.latest({ vendors: ["generated"], symbols }) },
+      byHand: { statement: BY_HAND, values: ["generated", symbols] },
+    });
+    return figures.map((figure) => ({ partitions, ...figure }));
   });
 }
 

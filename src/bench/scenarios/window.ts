@@ -3,13 +3,13 @@
  * nobody decodes, and beside row objects read by hand. The repetitions of all are interleaved.
  */
 import type { Store } from "../../client/open-store.ts";
-import { drainCopy } from "../../database/copy-stream.ts";
 import type { Connection } from "../../database/pool.ts";
 import type { BarInput } from "../../datasets/bars.ts";
 import { COPY_COLUMNS } from "../encode-copy.ts";
 import { generateMarket } from "../generate-market.ts";
-import { fillByHand, HAND_BARS, type HandWritten, withHandWritten } from "../hand-written.ts";
+import { fillByHand, HAND_BARS, type HandWrittenWays, withHandWritten } from "../hand-written.ts";
 import { countPartitions, writeHistory } from "../history.ts";
+import { readBeside, slowest } from "../read-beside.ts";
 import {
   type BenchContext,
   dropBars,
@@ -20,7 +20,6 @@ import {
   type Target,
   withBenchStore,
 } from "../scenario.ts";
-import { readFigure, type Turn, takeTurns } from "../turns.ts";
 
 /** One of the symbols; its rows lie among those of the others, as live data leaves them. */
 const AMONG_OTHERS = "SIM007";
@@ -37,7 +36,6 @@ const TARGET_MS = 12;
 const TARGET_TIMES_COPY = 1.5;
 const BOUNDED = "readColumns";
 
-const COPY = "the owner's COPY, not decoded";
 const BY_HAND = `select ts, open_price, high_price, low_price, close_price, volume, trade_count, vwap from ${HAND_BARS}
   where tenant = 'default' and vendor = $1 and symbol = $2 and timeframe = $3 and ts >= $4 and ts < $5 order by ts`;
 
@@ -54,7 +52,7 @@ export const window: Scenario = {
   name: "window",
   title: "windows of one series into typed arrays, COPY of the same rows out, and rows read by hand",
   run: (context) =>
-    withHandWritten(context, async ({ ways, notes }) => {
+    withHandWritten(context, async (hand) => {
       const { owner } = context.database;
       await dropBars(owner);
       await withBenchStore(context, (store) => load(context, store));
@@ -64,7 +62,7 @@ export const window: Scenario = {
         await windowOf(owner, AMONG_OTHERS, SERIES_BARS, ROUNDS),
       ];
       await fillByHand(owner);
-      const figures = await readAll(context, ways, windows);
+      const figures = await readAll(context, hand, windows);
       await withBenchStore(context, async (store) => {
         await writeHistory(store, FIRST_DAY, context.signal);
         await store.bars.upsert(longBars(context.rows), { signal: context.signal });
@@ -72,13 +70,13 @@ export const window: Scenario = {
       await settle(owner);
       await fillByHand(owner);
       windows.push(await windowOf(owner, LONG, context.rows, LONG_ROUNDS));
-      figures.push(...(await readAll(context, ways, windows)));
+      figures.push(...(await readAll(context, hand, windows)));
       return {
         figures,
         targets: targetsOf(figures),
         notes: [
           "The first read is that of a new store: without a connection, and without plans in the server's process.",
-          ...notes,
+          ...hand.notes,
         ],
       };
     }),
@@ -110,50 +108,43 @@ async function windowOf(owner: Connection, symbol: string, bars: number, rounds:
   return { id, symbol, bars: found, start: new Date(start), end: new Date(end), rounds };
 }
 
-async function readAll(
-  context: BenchContext,
-  ways: readonly HandWritten[],
-  windows: readonly Window[],
-): Promise<Figure[]> {
+async function readAll(context: BenchContext, hand: HandWrittenWays, windows: readonly Window[]): Promise<Figure[]> {
   const partitions = await countPartitions(context.database.owner);
   const figures: Figure[] = [];
   for (const window of windows) {
-    figures.push(...(await readWindow(context, ways, window)).map((figure) => ({ partitions, ...figure })));
+    figures.push(...(await readWindow(context, hand, window)).map((figure) => ({ partitions, ...figure })));
   }
   return figures;
 }
 
-function readWindow(context: BenchContext, ways: readonly HandWritten[], window: Window): Promise<Figure[]> {
-  const { owner } = context.database;
+function readWindow(context: BenchContext, hand: HandWrittenWays, window: Window): Promise<Figure[]> {
   const { id, symbol, bars, start, end, rounds } = window;
   const series = { vendor: "generated", symbol, timeframe: "1m" };
-  const copy = `copy (select ${COPY_COLUMNS} from store.bars_data where series_id = ${id}
-    and ts >= '${start.toISOString()}' and ts < '${end.toISOString()}' order by ts) to stdout (format binary)`;
   return withBenchStore(context, async (store) => {
-    const turns: Record<string, Turn> = {
-      [COPY]: { rows: bars, run: () => drainCopy(owner, copy) },
-      [BOUNDED]: { rows: bars, run: () => store.bars.readColumns({ ...series, start, end }) },
-    };
-    for (const { name, select } of ways) {
-      turns[name] = { rows: bars, run: () => select(BY_HAND, [series.vendor, symbol, series.timeframe, start, end]) };
-    }
-    const taken = await takeTurns(owner, context.signal, rounds, turns);
-    return Object.entries(taken).map(([read, one]) => ({ bars, read, ...readFigure(one, taken[COPY]!) }));
+    const figures = await readBeside(context, hand, {
+      rows: bars,
+      rounds,
+      copy: `copy (select ${COPY_COLUMNS} from store.bars_data where series_id = ${id}
+        and ts >= '${start.toISOString()}' and ts < '${end.toISOString()}' order by ts) to stdout (format binary)`,
+      store: { [BOUNDED]: () => store.bars.readColumns({ ...series, start, end }) },
+      byHand: { statement: BY_HAND, values: [...Object.values(series), start, end] },
+    });
+    return figures.map((figure) => ({ bars, ...figure }));
   });
 }
 
 function targetsOf(figures: readonly Figure[]): Target[] {
-  const tens = figures.filter(({ bars, read }) => bars === SERIES_BARS && read === BOUNDED);
-  const times = Math.max(...tens.map(({ times_copy }) => times_copy as number));
-  const slowest = Math.max(...tens.map(({ warm_ms }) => warm_ms as number));
+  const tens = figures.filter(({ bars }) => bars === SERIES_BARS);
+  const times = slowest(tens, BOUNDED, "times_copy");
+  const ms = slowest(tens, BOUNDED, "warm_ms");
   return [
     {
       text: `${SERIES_BARS} bars in at most ${TARGET_TIMES_COPY} times the time of COPY out: ${times.toFixed(2)} times`,
       met: times <= TARGET_TIMES_COPY,
     },
     {
-      text: `${SERIES_BARS} bars in less than ${TARGET_MS} ms: ${slowest.toFixed(1)} ms at most`,
-      met: slowest < TARGET_MS,
+      text: `${SERIES_BARS} bars in less than ${TARGET_MS} ms: ${ms.toFixed(1)} ms at most`,
+      met: ms < TARGET_MS,
     },
   ];
 }
