@@ -18,6 +18,7 @@ import { coordinator } from "./scenarios/coordinator.ts";
 import { csv } from "./scenarios/csv.ts";
 import { datasets } from "./scenarios/datasets.ts";
 import { dump } from "./scenarios/dump.ts";
+import { growth } from "./scenarios/growth.ts";
 import { health } from "./scenarios/health.ts";
 import { httpIngest } from "./scenarios/http-ingest.ts";
 import { idle } from "./scenarios/idle.ts";
@@ -46,6 +47,8 @@ export interface BenchOptions {
   readonly csvRows?: number | undefined;
   /** Rows of the month that is dropped, 1,000 to 200,000,000; one million unless given. */
   readonly retentionRows?: number | undefined;
+  /** Bars at each step of the growth, rising, 1,000 to 400,000,000; 200,000 and two millions unless given. */
+  readonly growthRows?: readonly number[] | undefined;
   /** Names of scenarios; all unless given. */
   readonly only?: readonly string[] | undefined;
   /** One JSON document at the end, in place of tables. */
@@ -88,6 +91,7 @@ const SCENARIOS: readonly Scenario[] = [
   dump,
   storage,
   retention,
+  growth,
   spool,
   recovery,
   columnstore,
@@ -111,6 +115,10 @@ const MAX_CSV_ROWS = 50_000_000;
 /** About 25 GB of table. */
 const MAX_RETENTION_ROWS = 200_000_000;
 
+/** The months that they fill reach back to 2020, and the disk has to hold about 60 GB. */
+const MAX_GROWTH_ROWS = 400_000_000;
+const DEFAULT_GROWTH_ROWS = [200_000, 2_000_000];
+
 /** What a figure may depend on. */
 const SETTINGS = [
   "shared_buffers",
@@ -130,9 +138,11 @@ const SETTINGS = [
  */
 export async function runBench(options: BenchOptions): Promise<BenchReport> {
   const { rows = DEFAULT_ROWS, csvRows = DEFAULT_ROWS, retentionRows = DEFAULT_ROWS, json, write } = options;
+  const { growthRows = DEFAULT_GROWTH_ROWS } = options;
   refuseOutside("rows", rows, MAX_ROWS);
   refuseOutside("csvRows", csvRows, MAX_CSV_ROWS);
   refuseOutside("retentionRows", retentionRows, MAX_RETENTION_ROWS);
+  for (const size of growthRows) refuseOutside("growthRows", size, MAX_GROWTH_ROWS);
   const chosen = chooseScenarios(options.only);
   const signal = options.signal ?? new AbortController().signal;
   const machine = describeMachine();
@@ -144,7 +154,7 @@ export async function runBench(options: BenchOptions): Promise<BenchReport> {
     for (const scenario of chosen) {
       goOn(signal);
       const { name, title } = scenario;
-      const report = await scenario.run({ database, rows, csvRows, retentionRows, signal });
+      const report = await scenario.run({ database, rows, csvRows, retentionRows, growthRows, signal });
       scenarios[name] = report;
       if (!json) write(scenarioText(name, title, report));
     }

@@ -11,6 +11,8 @@ export interface BenchContext {
   readonly csvRows: number;
   /** Rows of the month that retention drops. */
   readonly retentionRows: number;
+  /** How many bars there are at each step of the growth, rising. */
+  readonly growthRows: readonly number[];
   readonly signal: AbortSignal;
 }
 
@@ -72,6 +74,11 @@ export async function dropBars(owner: Connection): Promise<void> {
 /** Brings the table and its statistics into a settled state, and writes out what is dirty. */
 export async function settle(owner: Connection): Promise<void> {
   await owner.query("vacuum analyze store.bars_data");
+  await checkpoint(owner);
+}
+
+/** Writes out what is dirty, lest it is done within what is measured next. */
+export async function checkpoint(owner: Connection): Promise<void> {
   // Only some logins may ask for one; without it the next figures have a little more spread.
   await owner.query("checkpoint").catch(() => undefined);
 }
