@@ -58,6 +58,8 @@ export interface BenchOptions {
 }
 
 export interface BenchReport {
+  /** When it began, ISO 8601. */
+  readonly measured_at: string;
   readonly version: string;
   readonly rows: number;
   readonly machine: {
@@ -74,7 +76,12 @@ export interface BenchReport {
     readonly kind: "embedded" | "given";
     readonly settings: Readonly<Record<string, string>>;
   };
-  readonly scenarios: Readonly<Record<string, ScenarioReport>>;
+  readonly scenarios: Readonly<Record<string, TitledReport>>;
+}
+
+/** One scenario and what it measures, in one line. */
+export interface TitledReport extends ScenarioReport {
+  readonly title: string;
 }
 
 const SCENARIOS: readonly Scenario[] = [
@@ -145,20 +152,21 @@ export async function runBench(options: BenchOptions): Promise<BenchReport> {
   for (const size of growthRows) refuseOutside("growthRows", size, MAX_GROWTH_ROWS);
   const chosen = chooseScenarios(options.only);
   const signal = options.signal ?? new AbortController().signal;
+  const measured_at = new Date().toISOString();
   const machine = describeMachine();
   const database = await openBenchDatabase(options);
   try {
     const described = await describeDatabase(database.owner, database.isEmbedded);
     if (!json) write(headText({ machine, database: described }));
-    const scenarios: Record<string, ScenarioReport> = {};
+    const scenarios: Record<string, TitledReport> = {};
     for (const scenario of chosen) {
       goOn(signal);
       const { name, title } = scenario;
       const report = await scenario.run({ database, rows, csvRows, retentionRows, growthRows, signal });
-      scenarios[name] = report;
+      scenarios[name] = { title, ...report };
       if (!json) write(scenarioText(name, title, report));
     }
-    const report = { version: packageVersion(), rows, machine, database: described, scenarios };
+    const report = { measured_at, version: packageVersion(), rows, machine, database: described, scenarios };
     if (json) write(`${JSON.stringify(report, undefined, 2)}\n`);
     return report;
   } finally {
