@@ -33,7 +33,8 @@ export function keepResult(report: BenchReport, isPart: boolean, folder = FOLDER
   mkdirSync(folder, { recursive: true });
   const file = resultFile(report);
   const path = join(folder, file);
-  const kept = isPart && existsSync(path) ? mergeReports(JSON.parse(readFileSync(path, "utf8")) as BenchReport, report) : report;
+  const kept =
+    isPart && existsSync(path) ? mergeReports(JSON.parse(readFileSync(path, "utf8")) as BenchReport, report) : report;
   writeFileSync(path, `${JSON.stringify(kept, undefined, 2)}\n`);
   return path;
 }
