@@ -18,7 +18,7 @@ export type CommittedRatios = Readonly<Record<string, CommittedRatio>>;
 /** The ratios of one run, a value a round; null where it could not be measured here. */
 export type MeasuredRatios = Readonly<Record<string, readonly number[] | null>>;
 
-export type Verdict = "as before" | "better" | "worse" | "no verdict";
+type Verdict = "as before" | "better" | "worse" | "no verdict";
 
 export interface Comparison {
   readonly name: string;

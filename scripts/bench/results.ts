@@ -17,7 +17,7 @@ export function resultFile({ measured_at, machine }: BenchReport): string {
  *
  * @throws Error when they do not belong together: another version, number of rows, machine or database.
  */
-export function mergeReports(earlier: BenchReport, later: BenchReport): BenchReport {
+function mergeReports(earlier: BenchReport, later: BenchReport): BenchReport {
   for (const part of ["version", "rows", "machine", "database"] as const) {
     const [before, after] = [earlier[part], later[part]].map((value) =>
       JSON.stringify(value, (key, inner) => (key === "load_average" ? undefined : inner)),

@@ -15,10 +15,10 @@ export type HandValue = string | Date | readonly string[];
 /** One way of doing it by hand. */
 export interface HandWritten {
   readonly name: string;
-  upsert(bars: Iterable<BarInput>): Promise<void>;
+  readonly upsert: (bars: Iterable<BarInput>) => Promise<void>;
   /** Reads rows as objects; how many there were. */
-  select(statement: string, values: readonly HandValue[]): Promise<number>;
-  close(): Promise<void>;
+  readonly select: (statement: string, values: readonly HandValue[]) => Promise<number>;
+  readonly close: () => Promise<void>;
 }
 
 /** What there is of them here. */

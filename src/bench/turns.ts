@@ -50,12 +50,12 @@ export async function takeTurns<Name extends string>(
 }
 
 /** The same without the first round, which is that of cold caches and plans. */
-export function warm({ rows, timings }: Taken): Taken {
+function warm({ rows, timings }: Taken): Taken {
   return { rows, timings: timings.slice(1) };
 }
 
 /** How long each round took, in ms. */
-export function timesOf({ timings }: Taken): number[] {
+function timesOf({ timings }: Taken): number[] {
   return timings.map(({ ms }) => ms);
 }
 
