@@ -22,15 +22,16 @@ interface RatiosFile {
 }
 
 /** Runs of which the committed spread is made. */
-const RENEWAL_RUNS = 2;
+const RENEWAL_RUNS = 5;
 const file = new URL("../bench/ratios.json", import.meta.url);
 const { renew } = parseArgs({ options: { renew: { type: "boolean", default: false } } }).values;
-const never = new AbortController().signal;
+const ending = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => ending.abort());
 
 if (renew) {
   const runs: MeasuredRatios[] = [];
   for (let run = 0; run < RENEWAL_RUNS; run++) {
-    runs.push(await measureRatios(never));
+    runs.push(await measureRatios(ending.signal));
     console.log(`Run ${run + 1} of ${RENEWAL_RUNS} is measured.`);
   }
   const measured_on = `${cpus()[0]?.model.trim() ?? "unknown processor"}, ${cpus().length} cores, Node ${process.versions.node}`;
@@ -39,11 +40,11 @@ if (renew) {
   console.table(content.ratios);
 } else {
   const { ratios } = JSON.parse(readFileSync(file, "utf8")) as RatiosFile;
-  const first = compareRatios(ratios, await measureRatios(never));
+  const first = compareRatios(ratios, await measureRatios(ending.signal));
   print(first);
   if (first.some(({ verdict }) => verdict === "worse")) {
     console.log("Measured once more, to be certain:");
-    const second = compareRatios(ratios, await measureRatios(never));
+    const second = compareRatios(ratios, await measureRatios(ending.signal));
     print(second);
     const lost = confirmedLosses(first, second);
     if (lost.length > 0) {

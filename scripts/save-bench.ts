@@ -10,6 +10,8 @@ const { values } = parseArgs({
   options: { dsn: text, rows: text, "csv-rows": text, "retention-rows": text, "growth-rows": text, only: text },
 });
 const number = (given: string | undefined): number | undefined => (given === undefined ? undefined : Number(given));
+const ending = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => ending.abort());
 
 const report = await runBench({
   url: values.dsn,
@@ -19,6 +21,7 @@ const report = await runBench({
   growthRows: values["growth-rows"]?.split(",").map(Number),
   only: values.only?.split(","),
   json: false,
+  signal: ending.signal,
   write: (lines) => process.stdout.write(`${lines}\n`),
 });
 console.log(`Kept in ${keepResult(report, values.only !== undefined)}.`);
