@@ -57,6 +57,7 @@ const CHARTS: Readonly<Record<string, readonly Chart[]>> = {
     { title: "The longest window", where: { bars: "max", partitions: "max" }, ...READ },
   ],
   latest: [{ title: "Latest prices of 500 instruments", where: { partitions: "max" }, ...READ }],
+  rollup: [{ title: "Hourly bars of one series", ...READ }],
   chain: [{ title: "Option chain", ...READ }],
   coordinator: [{ title: "Rows through the coordinator", kind: "bar", labels: ["what"], ...RATE }],
   storage: [{ title: "Bytes a bar", kind: "bar", labels: ["table", "filled"], value: "bytes_per_row", unit: "bytes" }],

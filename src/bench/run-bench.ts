@@ -30,6 +30,7 @@ import { pulse } from "./scenarios/pulse.ts";
 import { recovery } from "./scenarios/recovery.ts";
 import { replay } from "./scenarios/replay.ts";
 import { retention } from "./scenarios/retention.ts";
+import { rollup } from "./scenarios/rollup.ts";
 import { spool } from "./scenarios/spool.ts";
 import { start } from "./scenarios/start.ts";
 import { storage } from "./scenarios/storage.ts";
@@ -93,6 +94,7 @@ const SCENARIOS: readonly Scenario[] = [
   latest,
   chain,
   aggregates,
+  rollup,
   httpIngest,
   csv,
   dump,
