@@ -38,7 +38,7 @@ const VALUES = ["open_price", "high_price", "low_price", "close_price", "volume"
 const COLUMNS = [...KEY, ...VALUES];
 const TENANT = "default";
 const ON_CONFLICT = `on conflict (${KEY.join(", ")}) do update set ${VALUES.map((name) => `${name} = excluded.${name}`).join(", ")}`;
-/** More make either slower; 5,461 is the most that the protocol's 65,535 parameters allow. */
+/** The fastest for both; 5,461 is the most that the protocol's 65,535 parameters allow. */
 const ROWS_PER_STATEMENT = 5_000;
 
 /** Work with both ways, whose table is empty before and gone afterwards. */

@@ -18,7 +18,6 @@ import {
   checkpoint,
   dropBars,
   type Figure,
-  REPETITIONS,
   type Scenario,
   SEED,
   SYMBOLS,
@@ -27,22 +26,25 @@ import {
   withBenchStore,
 } from "../scenario.ts";
 import { slope } from "../slope.ts";
-import { percent, rateOf, ratioOf, takeTurns } from "../turns.ts";
+import { percent, takeTurns, writeFigure } from "../turns.ts";
 
 const DAY_MS = 86_400_000;
 const SESSION_START_MS = (14 * 60 + 30) * 60_000;
 const SESSION_MINUTES = 390;
 const ROWS_PER_DAY = SESSION_MINUTES * SYMBOLS;
-/** Minutes of a fresh load, which has a day of its own. */
-const FRESH_MINUTES = 200;
-/** Days kept for fresh loads before today, as many as several sizes need. */
-const FRESH_DAYS = 40;
+/** Minutes of a fresh load: two of them make a day. */
+const FRESH_MINUTES = SESSION_MINUTES / 2;
+/** Days kept for fresh loads before today: six sizes', and yet all in the last two months. */
+const FRESH_DAYS = 30;
+const ROUNDS = 5;
 const WINDOW_DAYS = 5;
 const READS = 20;
 const FIRST_DROPPED_YEAR = 2015;
 const DROPPED_ROWS = 100_000;
+/** Retention tells whole milliseconds, and none has no logarithm. */
+const LEAST_MS = 0.5;
 const TARGET_OF_FIRST = 0.9;
-const CURVES = ["ingest_us_per_row", "window_ms", "latest_ms", "retention_ms"] as const;
+const CURVES = ["ingest_us_per_row", "ingest_cpu_us_per_row", "window_ms", "latest_ms", "retention_ms"] as const;
 
 export const growth: Scenario = {
   name: "growth",
@@ -78,9 +80,8 @@ interface Load {
   readonly lastDay: number;
   /** A fresh load, to be moved to its day. */
   readonly fresh: BarColumns;
-  /** Days that are filled, and those that fresh loads have taken. */
   filledDays: number;
-  freshDays: number;
+  freshLoads: number;
 }
 
 async function newLoad({ database: { owner }, signal }: BenchContext, store: Store): Promise<Load> {
@@ -95,7 +96,7 @@ async function newLoad({ database: { owner }, signal }: BenchContext, store: Sto
   const fresh = new BarColumns(generateMarket(market), FRESH_MINUTES * SYMBOLS);
   const days = Array.from({ length: FRESH_DAYS }, (_, day) => secondBar("FIRST", today - day * DAY_MS));
   await store.bars.upsert(days); // Makes the partitions, which COPY needs.
-  const load = { ids: [] as number[], lastDay: today - FRESH_DAYS * DAY_MS, fresh, filledDays: 0, freshDays: 0 };
+  const load = { ids: [] as number[], lastDay: today - FRESH_DAYS * DAY_MS, fresh, filledDays: 0, freshLoads: 0 };
   await store.bars.upsert(nextFresh(load), { signal }); // Makes the series, and warms up.
   const { rows } = await owner.query<{ id: number }>(
     "select series_id as id from store.bars_series where vendor = 'generated' and timeframe = '1m' and symbol = any ($1)",
@@ -105,9 +106,10 @@ async function newLoad({ database: { owner }, signal }: BenchContext, store: Sto
   return load;
 }
 
-/** Bars of a day that has none. */
+/** Bars of half a day that has none. */
 function nextFresh(load: Load): BarColumns {
-  const shiftMs = load.lastDay + ++load.freshDays * DAY_MS;
+  const at = load.freshLoads++;
+  const shiftMs = load.lastDay + (1 + Math.floor(at / 2)) * DAY_MS + (at % 2) * FRESH_MINUTES * 60_000;
   const moved = function* () {
     for (const bar of load.fresh) yield { ...bar, ts: new Date((bar.ts as Date).getTime() + shiftMs) };
   };
@@ -127,7 +129,7 @@ async function fillTo(context: BenchContext, store: Store, load: Load, size: num
   await settle(owner);
   const filled = (load.filledDays - before) * ROWS_PER_DAY;
   return {
-    rows: load.filledDays * ROWS_PER_DAY + load.freshDays * load.fresh.length,
+    rows: load.filledDays * ROWS_PER_DAY + load.freshLoads * load.fresh.length,
     partitions: await countPartitions(owner),
     fill_rows_per_s: filled === 0 ? null : Math.round(filled / (fillMs / 1_000)),
   };
@@ -157,7 +159,7 @@ async function measureSize(context: BenchContext, store: Store, load: Load, step
   let fresh = load.fresh;
   let encoded: readonly Buffer[] = [];
   const turn = { rows: load.fresh.length };
-  const taken = await takeTurns(owner, signal, REPETITIONS, {
+  const taken = await takeTurns(owner, signal, ROUNDS, {
     copy: {
       ...turn,
       application: OWNER_APPLICATION,
@@ -186,10 +188,13 @@ async function measureSize(context: BenchContext, store: Store, load: Load, step
   const month = Date.UTC(FIRST_DROPPED_YEAR, step);
   await fillMonth(context, store, month, DROPPED_ROWS);
   const { detach_ms, drop_ms } = await dropMonth(context, month);
+  const { rows_per_s, of_copy, client_cpu_us_per_row, server_cpu_us_per_row } = writeFigure(taken.ingest, taken.copy);
+  const hasCpu = typeof server_cpu_us_per_row === "number";
   return {
-    ingest_rows_per_s: rateOf(taken.ingest),
-    of_copy: ratioOf(taken.ingest, taken.copy),
-    ingest_us_per_row: 1e6 / rateOf(taken.ingest),
+    ingest_rows_per_s: rows_per_s!,
+    of_copy: of_copy!,
+    ingest_us_per_row: 1e6 / (rows_per_s as number),
+    ingest_cpu_us_per_row: hasCpu ? (client_cpu_us_per_row as number) + server_cpu_us_per_row : null,
     window_ms: median(windowMs),
     latest_ms: median(latestMs),
     retention_ms: detach_ms! + drop_ms!,
@@ -198,13 +203,15 @@ async function measureSize(context: BenchContext, store: Store, load: Load, step
 
 function slopesText(figures: readonly Figure[]): string {
   const sizes = figures.map(({ rows }) => rows as number);
-  return CURVES.map((curve) => {
-    const value = slope(
-      sizes,
-      figures.map((figure) => Math.max(figure[curve] as number, Number.EPSILON)),
-    );
-    return `${curve} ${value?.toFixed(2) ?? "-"}`;
-  }).join(", ");
+  return CURVES.filter((curve) => figures.every((figure) => figure[curve] !== null))
+    .map((curve) => {
+      const value = slope(
+        sizes,
+        figures.map((figure) => Math.max(figure[curve] as number, LEAST_MS)),
+      );
+      return `${curve} ${value?.toFixed(2) ?? "-"}`;
+    })
+    .join(", ");
 }
 
 function targetsOf(figures: readonly Figure[]): Target[] {

@@ -1,8 +1,9 @@
 /** Bytes that a bar takes, table and index, as loaded and after all of it was corrected; beside the table made by hand. */
 import type { Connection } from "../../database/pool.ts";
+import type { BarInput } from "../../datasets/bars.ts";
 import { makeBars } from "../bar-load.ts";
-import { fillByHand, HAND_BARS, withHandWritten } from "../hand-written.ts";
-import { dropBars, type Figure, type Scenario, settle, withBenchStore } from "../scenario.ts";
+import { HAND_BARS, withHandWritten } from "../hand-written.ts";
+import { type BenchContext, dropBars, type Figure, type Scenario, settle, withBenchStore } from "../scenario.ts";
 
 const STORE_BARS = "store.bars_data";
 const TARGET_BYTES = 130;
@@ -14,27 +15,45 @@ export const storage: Scenario = {
     withHandWritten(context, async ({ ways: [byHand] }) => {
       const { owner } = context.database;
       const bars = makeBars(context.rows);
-      await dropBars(owner);
-      await withBenchStore(context, (store) => store.bars.upsert(bars, { signal: context.signal }));
-      await settle(owner);
+      const figures: Figure[] = [];
+      const loaded = await sizeWith(context, bars);
+      figures.push({ table: "store", filled: "by time", ...loaded });
+      figures.push({
+        table: "store",
+        filled: "by series",
+        ...(await sizeWith(context, makeBars(context.rows, "by series"))),
+      });
+      figures.push({
+        table: "store",
+        filled: "by time, prices and volume only",
+        ...(await sizeWith(context, pricesOf(bars))),
+      });
       await byHand!.upsert(bars);
-      const loaded = await sizeOf(owner, STORE_BARS);
-      const figures: Figure[] = [
-        { table: "store", filled: "by upserts", ...loaded },
-        { table: "by hand", filled: "by upserts", ...(await sizeOf(owner, HAND_BARS)) },
-      ];
-      await fillByHand(owner);
-      figures.push({ table: "by hand", filled: "at once", ...(await sizeOf(owner, HAND_BARS)) });
+      figures.push({ table: "by hand", filled: "by time", ...(await sizeOf(owner, HAND_BARS)) });
       const bytes = loaded.bytes_per_row;
       return {
         figures,
         targets: [
           { text: `at most ${TARGET_BYTES} bytes a bar with index: ${bytes.toFixed(0)}`, met: bytes <= TARGET_BYTES },
         ],
-        notes: [`${bars.length} bars as live data brings them, all series of a minute after each other.`],
+        notes: [
+          `${bars.length} bars with trade count and vwap, by upserts; by time all series of a minute come after each other.`,
+        ],
       };
     }),
 };
+
+function* pricesOf(bars: Iterable<BarInput>): Generator<BarInput> {
+  for (const bar of bars) yield { ...bar, trade_count: null, vwap: null };
+}
+
+async function sizeWith(context: BenchContext, bars: Iterable<BarInput>): Promise<Size> {
+  const { owner } = context.database;
+  await dropBars(owner);
+  await withBenchStore(context, (store) => store.bars.upsert(bars, { signal: context.signal }));
+  await settle(owner);
+  return sizeOf(owner, STORE_BARS);
+}
 
 interface Size extends Figure {
   readonly table_bytes_per_row: number;
