@@ -151,5 +151,6 @@ export function chartText(
 
 function labelText(label: Figure[string] | undefined): string {
   if (typeof label !== "number") return label ?? "";
-  return label >= 1_000_000 ? `${Number((label / 1e6).toPrecision(3))} M` : String(label);
+  const [divisor, unit] = label >= 1e6 ? [1e6, " M"] : label >= 1e4 ? [1e3, " k"] : [1, ""];
+  return `${Number((label / divisor).toPrecision(3))}${unit}`;
 }

@@ -100,7 +100,7 @@ export function readFigure(taken: Taken, copy: Taken): Figure {
   };
 }
 
-/** A share for a sentence. */
+/** A share for a sentence, rounded down: what is shown as reached is reached. */
 export function percent(part: number): string {
-  return `${Math.round(part * 100)} %`;
+  return `${Math.floor(part * 100 + 1e-9)} %`;
 }

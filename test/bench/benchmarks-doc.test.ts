@@ -55,13 +55,14 @@ describe("a chart", () => {
     expect(chartText(bar, [])).toBeUndefined();
   });
 
-  it("names millions as such along a line", () => {
+  it("names thousands and millions as such along a line", () => {
     const line = { ...bar, kind: "line", labels: ["rows"] } as const;
     const text = chartText(line, [
+      { rows: 487_500, warm_ms: 2 },
       { rows: 1_000_000, warm_ms: 3 },
       { rows: 50_120_000, warm_ms: 4 },
     ]);
-    expect(text).toContain('x-axis ["1 M", "50.1 M"]');
-    expect(text).toContain("line [3, 4]");
+    expect(text).toContain('x-axis ["488 k", "1 M", "50.1 M"]');
+    expect(text).toContain("line [2, 3, 4]");
   });
 });

@@ -79,14 +79,10 @@ function readAll(context: BenchContext, hand: HandWrittenWays): Promise<Figure[]
   });
 }
 
-/** One probe of the index a series, from the first of the two newest partitions on. */
+/** The probes of the index alone, of series whose ids are known. */
 async function copyStatement(owner: Connection): Promise<string> {
-  const { rows } = await owner.query<{ ids: string; since: string }>(
-    `select (select string_agg(series_id::text, ', ') from store.bars_series where timeframe = '1m') as ids,
-       (select date_trunc('month', max(ts)) - interval '1 month' from store.bars_data)::text as since`,
+  const { rows } = await owner.query<{ ids: string }>(
+    "select string_agg(series_id::text, ', ') as ids from store.bars_series where timeframe = '1m'",
   );
-  const { ids, since } = rows[0]!;
-  return `copy (select l.ts, l.close_price from unnest(array[${ids}]) s (id), lateral (
-    select ts, close_price from store.bars_data where series_id = s.id and ts >= '${since}' order by ts desc limit 1
-  ) l) to stdout (format binary)`;
+  return `copy (select ts, close_price from store.last_bars(array[${rows[0]!.ids}])) to stdout (format binary)`;
 }
