@@ -12,7 +12,7 @@ COPY tsconfig.json tsconfig.build.json ./
 COPY src src
 # After the build only what runs is left; types and source maps are for people who write programs.
 RUN node_modules/.bin/tsc -p tsconfig.build.json \
-  && npm ci --workspaces=false --omit=dev --ignore-scripts --no-audit --no-fund \
+  && npm prune --workspaces=false --omit=dev --ignore-scripts --no-audit --no-fund \
   && find node_modules dist -type f \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.mts' -o -name '*.d.cts' \) -delete
 
 FROM ${NODE_IMAGE}

@@ -1,4 +1,5 @@
 import { defineConfig } from "vitest/config";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /** What also runs on TimescaleDB: everything in which rows are written, read, kept or dropped. */
 const ON_TIMESCALE = [
@@ -8,6 +9,17 @@ const ON_TIMESCALE = [
   "test/integration/{bars-upsert,bars-read,datasets,definitions,insert-absent,upsert-model,large-data}.test.ts",
   "test/integration/{batch-writer,coordinator,delete-tenant,files-round-trip,dump-files,runs,schema-manifest}.test.ts",
 ];
+/** They take minutes, mostly of waiting; Vitest would begin small files last, and then wait for them alone. */
+const LONG = /test\/(faults|attack|acceptance\/killed-jobs)/;
+const isLong = ({ moduleId }: TestSpecification): number => Number(LONG.test(moduleId));
+
+class LongFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files);
+    return sorted.sort((a, b) => isLong(b) - isLong(a));
+  }
+}
+
 const timescaleUrl = process.env["TEST_TIMESCALE_URL"];
 
 const limits = { testTimeout: 60_000, hookTimeout: 60_000 };
@@ -17,6 +29,7 @@ export default defineConfig({
   test: {
     ...limits,
     maxWorkers: 2,
+    sequence: { sequencer: LongFirst },
     projects: [
       {
         test: {

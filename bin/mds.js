@@ -12,6 +12,8 @@ import { dirname, join } from "path";
 import { isatty } from "tty";
 import { fileURLToPath, pathToFileURL } from "url";
 
+/** Tells the process that the launcher starts who that was. */
+const LAUNCHER = "MDS_LAUNCHER_PID";
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const needed = JSON.parse(readFileSync(join(root, "package.json"), "utf8")).engines.node.replace(/[^\d.]/g, "");
 
@@ -44,7 +46,8 @@ function tooOld() {
 }
 
 function runWith(node) {
-  const child = spawn(node, process.execArgv.concat(process.argv.slice(1)), { stdio: "inherit" });
+  const env = Object.assign({}, process.env, { [LAUNCHER]: String(process.pid) });
+  const child = spawn(node, process.execArgv.concat(process.argv.slice(1)), { stdio: "inherit", env });
   // A terminal tells both processes of Ctrl-C and of its end; sent on as well, that would be a second signal, which
   // ends at once.
   const hasTerminal = [0, 1, 2].some((fd) => isatty(fd));
@@ -61,12 +64,17 @@ function runWith(node) {
   });
 }
 
-/** npx puts a shell between itself and us, which dies of a signal and does not pass it on. */
-function stopWithNpx() {
-  const parent = process.ppid;
-  setInterval(() => {
-    if (process.ppid !== parent) process.kill(process.pid, "SIGTERM");
-  }, 500).unref();
+/**
+ * npx puts a shell between itself and us, which dies of a signal and does not pass it on; and a launcher that is killed
+ * passes nothing on either.
+ */
+function stopWith(parent) {
+  const look = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(look);
+    process.kill(process.pid, "SIGTERM");
+  }, 500);
+  look.unref();
 }
 
 async function run() {
@@ -87,7 +95,11 @@ async function run() {
 }
 
 const verb = process.argv[2];
-if (process.env.npm_lifecycle_event === "npx") stopWithNpx();
+const launcher = process.env[LAUNCHER];
+// It is this process's alone, and no setting.
+delete process.env[LAUNCHER];
+if (launcher !== undefined) stopWith(Number(launcher));
+else if (process.env.npm_lifecycle_event === "npx") stopWith(process.ppid);
 process.title = /^[a-z-]+$/.test(verb) ? `mds ${verb}` : "mds";
 if (isNewEnough()) void run();
 else {

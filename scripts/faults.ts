@@ -3,19 +3,49 @@
  * when something was lost, doubled or wrong, and says how to have that round again.
  */
 import { parseArgs } from "node:util";
+import { FAULT_KINDS } from "../test/faults/fault-kinds.ts";
 import { type FaultsReport, type RoundReport, runFaults } from "../test/faults/run-faults.ts";
 
 const SHOWN_VIOLATIONS = 5;
 
-const { values } = parseArgs({
-  options: {
-    count: { type: "string", default: "100" },
-    seed: { type: "string", default: "1" },
-    first: { type: "string", default: "1" },
+const USAGE = "npm run faults -- --count ROUNDS --seed NUMBER [--first ROUND] [--only KIND]";
+
+function readOptions(): {
+  readonly seed: number;
+  readonly count: number;
+  readonly first: number;
+  readonly only?: string;
+} {
+  const number = { type: "string", default: "1" } as const;
+  const options = {
+    count: { ...number, default: "100" },
+    seed: number,
+    first: number,
     only: { type: "string" },
-  },
-});
-const seed = Number(values.seed);
+  } as const;
+  const { only, ...given } = parseArgs({ options }).values;
+  for (const [name, value] of Object.entries(given)) {
+    if (!/^[1-9]\d{0,8}$/.test(value)) throw new Error(`--${name} '${value}' is not a whole number of 1 or more.`);
+  }
+  const kinds = FAULT_KINDS.map(({ name }) => name);
+  if (only !== undefined && !kinds.includes(only)) {
+    throw new Error(`--only '${only}' is no kind of fault. Kinds: ${kinds.join(", ")}.`);
+  }
+  return { seed: Number(given.seed), count: Number(given.count), first: Number(given.first), ...(only && { only }) };
+}
+
+/** Or ends with 2. */
+function readOptionsOrEnd(): ReturnType<typeof readOptions> {
+  try {
+    return readOptions();
+  } catch (error) {
+    console.error(`${(error as Error).message}\n${USAGE}`);
+    process.exit(2);
+  }
+}
+
+const asked = readOptionsOrEnd();
+const { seed } = asked;
 const startedAt = performance.now();
 
 function printRound({ round, fault, mode, ms, violations }: RoundReport): void {
@@ -51,10 +81,7 @@ function printSummary({ rounds, rows, givenUp, failures, deaths, skipped }: Faul
 const ending = new AbortController();
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => ending.abort());
 const report = await runFaults({
-  seed,
-  count: Number(values.count),
-  first: Number(values.first),
-  only: values.only,
+  ...asked,
   onRound: printRound,
   signal: ending.signal,
 });

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Builds the image of the Dockerfile without a container registry and runs it as an infra hub would: base image from
-# debootstrap and the Node binary of node_modules, build with buildah, run with runc (or, where that cannot work, in a
+# mmdebstrap and the Node binary of node_modules, build with buildah, run with runc (or, where that cannot work, in a
 # chroot) as uid 999 with a read-only root and no capabilities, against a real PostgreSQL. Installs what it needs with
 # apt; where it cannot, it says what is missing and ends with 77. Needs root, and `npm ci` to have run.
-# IMAGE_CHECK_RUNTIME=chroot takes the chroot at once.
+# IMAGE_CHECK_RUNTIME=chroot takes the chroot at once; IMAGE_CHECK_MIRROR is another mirror of Debian.
+# shellcheck disable=SC2016 # Some of its lines run inside the image, and expand there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PATH="$PATH:/usr/sbin:/sbin"
@@ -12,6 +13,7 @@ readonly MOST_BYTES=$((60 * 1000 * 1000)) # over the base image
 readonly READY_MS=5000
 readonly STOP_MS=10000
 readonly SKIPPED=77
+readonly MIRROR=${IMAGE_CHECK_MIRROR:-http://deb.debian.org/debian}
 failures=0
 
 say() { printf '%s\n' "$*"; }
@@ -34,6 +36,11 @@ expect_true() { # what, command...
   fi
 }
 now_ms() { date +%s%3N; }
+phase_at=$(now_ms)
+phase() { # what begins; tells how long the one before took
+  say "-- after $((($(now_ms) - phase_at) / 1000)) s: $*"
+  phase_at=$(now_ms)
+}
 
 # --- what it needs -----------------------------------------------------------------------------------------------
 [ "$(id -u)" = 0 ] || skip "it needs root, for chroots and mounts."
@@ -49,11 +56,11 @@ npm_folder=$(readlink -f "$(command -v npm)" | sed -n 's#/bin/npm-cli\.js$##p')
 
 find_postgres() { find /usr/lib/postgresql -maxdepth 2 -name bin 2>/dev/null | sort -V | tail -n 1; }
 missing=()
-for tool in buildah debootstrap runc curl jq; do command -v "$tool" >/dev/null || missing+=("$tool"); done
+for tool in buildah mmdebstrap runc curl jq; do command -v "$tool" >/dev/null || missing+=("$tool"); done
 [ -n "$(find_postgres)" ] || missing+=(postgresql)
 if [ "${#missing[@]}" -gt 0 ]; then
   say "Installing ${missing[*]}."
-  if ! { command -v apt-get && apt-get update -qq && DEBIAN_FRONTEND=noninteractive timeout 300 \
+  if ! { command -v apt-get && timeout 60 apt-get update -qq && DEBIAN_FRONTEND=noninteractive timeout 180 \
     apt-get install -y -qq --no-install-recommends "${missing[@]}"; } >/dev/null 2>&1; then
     skip "missing: ${missing[*]}; they are Debian packages of these names."
   fi
@@ -85,14 +92,15 @@ if [ "$(awk '/MemAvailable/ { print $2 }' /proc/meminfo)" -gt 6000000 ]; then mo
 store() { buildah --root "$fast/storage" --runroot "$fast/run" --storage-driver vfs "$@"; }
 
 # --- base image ----------------------------------------------------------------------------------------------------
-say "Making a stand-in of node:24-bookworm-slim."
+phase "making a stand-in of node:24-bookworm-slim"
 base="$fast/base"
-# What Debian's slim image has and what not is near enough to debootstrap's least variant.
-debootstrap --variant=minbase bookworm "$base" >"$work/debootstrap.log" 2>&1 || {
-  tail -n 3 "$work/debootstrap.log"
-  skip "debootstrap failed; is a Debian mirror within reach?"
+# Near enough to Debian's slim image, which leaves out documentation too.
+timeout 180 mmdebstrap --mode=root --variant=minbase --dpkgopt='path-exclude=/usr/share/doc/*' \
+  --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+  bookworm "$base" "$MIRROR" >"$work/base.log" 2>&1 || {
+  tail -n 3 "$work/base.log"
+  skip "mmdebstrap failed within 180 s; is the Debian mirror $MIRROR within reach?"
 }
-rm -rf "$base"/var/cache/apt/archives/*.deb "$base"/var/lib/apt/lists/*
 install -m 755 "$node_binary" "$base/usr/local/bin/node"
 mkdir -p "$base/usr/local/lib/node_modules"
 cp -r "$npm_folder" "$base/usr/local/lib/node_modules/npm"
@@ -106,7 +114,7 @@ store commit --quiet --rm --format docker "$container" mds-check-base:24 >/dev/n
 rm -rf --one-file-system "$base"
 
 # --- build ----------------------------------------------------------------------------------------------------------
-say "Building."
+phase building
 # This machine's ways to its package sources are mounted while it builds, and so get into no layer.
 mounts=(--volume /etc/apt/apt.conf.d:/etc/apt/apt.conf.d:ro)
 cache=$(npm config get cache 2>/dev/null)
@@ -116,14 +124,13 @@ if [ -f "$certificates" ]; then
   printf 'cafile=/run/ca.crt\n' >"$work/npmrc"
   mounts+=(--volume "$certificates:/run/ca.crt:ro" --volume "$work/npmrc:/usr/local/etc/npmrc:ro")
 fi
-built_at=$(now_ms)
-store bud --isolation chroot --format docker --layers=false --build-arg NODE_IMAGE=localhost/mds-check-base:24 \
+store bud --isolation chroot --format docker --layers=false --jobs 2 --build-arg NODE_IMAGE=localhost/mds-check-base:24 \
   "${mounts[@]}" --tag store:check . >"$work/build.log" 2>&1 || {
   tail -n 30 "$work/build.log"
   say "FAILED: the image could not be built."
   exit 1
 }
-say "Built in $(($(now_ms) - built_at)) ms."
+phase "looking at what was built"
 
 # --- what the image says ----------------------------------------------------------------------------------------------
 store inspect --type image store:check | jq .Docker >"$work/image.json"
@@ -159,6 +166,7 @@ added=$(($(du -sb "$root" | cut -f1) - base_bytes))
 say "The image adds $((added / 1000000)) MB to its base (at most $((MOST_BYTES / 1000000)))."
 expect_true "size" test "$added" -le "$MOST_BYTES"
 
+phase "running it on a PostgreSQL of its own"
 # --- a database ---------------------------------------------------------------------------------------------------------
 id postgres >/dev/null 2>&1 || useradd --system postgres
 password=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
@@ -256,9 +264,14 @@ else
   say "FAILED: it did not become ready."
   exit 1
 fi
-# The registry is the same image with another command; it is told to stop after a while, as by its container's end.
+await_end() { # pid; gives its exit code in $code, after twice the time that it may take by force
+  timeout $((2 * STOP_MS / 1000)) tail --pid="$1" -s 0.05 -f /dev/null || kill -KILL "$1"
+  code=0
+  wait "$1" || code=$?
+}
+# The registry is the same image with another command.
 registry_port=$(free_port)
-(inside "PORT=$registry_port timeout --preserve-status --signal TERM 15 mds registry serve") >"$work/registry.log" 2>&1 &
+(inside "echo \$\$ >/tmp/registry.pid; PORT=$registry_port exec mds registry serve") >"$work/registry.log" 2>&1 &
 registry_pid=$!
 status() { sed -n "s/^$1:[[:space:]]*//p" "/proc/$pid/status"; }
 expect "user and group of the process" "$(status Uid | cut -f1) $(status Gid | cut -f1)" "999 999"
@@ -270,40 +283,39 @@ expect_true "the root is read-only" inside 'for at in /app /etc /usr/bin /; do !
 expect_true "the image's own health check" inside "$(image '.config.Healthcheck.Test[1]')"
 # The job runner starts when the service is ready.
 for _ in $(seq 100); do
-  curl -sS "http://127.0.0.1:$port/health" >"$work/health.json" || true
+  curl -sS --max-time 2 "http://127.0.0.1:$port/health" >"$work/health.json" || true
   [ "$(jq -r .state "$work/health.json")" != healthy ] || break
   sleep 0.1
 done
 expect "health" "$(jq -r '"\(.service) \(.state) \(.version)"' "$work/health.json")" "market-data-store healthy $(jq -r .version package.json)"
 expect "components that are not healthy" "$(jq -r '[.components[] | select(.state != "healthy") | .name] | join(" ")' "$work/health.json")" ""
-curl -fsS "http://127.0.0.1:$port/metrics" >"$work/metrics" || true
+curl -fsS --max-time 5 "http://127.0.0.1:$port/metrics" >"$work/metrics" || true
 for _ in $(seq 100); do
   registry=$(curl -s --max-time 2 "http://127.0.0.1:$registry_port/health" | jq -r '"\(.service) \(.state)"') || true
   [ "$registry" != "schema-registry healthy" ] || break
   sleep 0.1
 done
 expect "the registry of the same image" "$registry" "schema-registry healthy"
-code=0
-wait "$registry_pid" || code=$?
+inside 'kill -TERM "$(cat /tmp/registry.pid)"' || true
+await_end "$registry_pid"
 expect "the registry's exit code after SIGTERM" "$code" "0"
 expect "store_up" "$(sed -n 's/^store_up //p' "$work/metrics")" "1"
 expect_true "spool and dead letters are on the volume" wait_for "/readyz?for=ingest" 5000
-expect "admin routes without a token" "$(curl -s -o /dev/null -w '%{http_code}' "http://127.0.0.1:$port/jobs")" "401"
+expect "admin routes without a token" "$(curl -s --max-time 5 -o /dev/null -w '%{http_code}' "http://127.0.0.1:$port/jobs")" "401"
 as_postgres "$postgres/pg_ctl -D $work/data stop -m fast" >/dev/null
 for _ in $(seq 100); do
-  state=$(curl -s "http://127.0.0.1:$port/health" | jq -r .state)
+  state=$(curl -s --max-time 2 "http://127.0.0.1:$port/health" | jq -r .state)
   [ "$state" = healthy ] || break
   sleep 0.1
 done
 expect "health without a database" "$state" "degraded"
-expect "ready without a database" "$(curl -s -o /dev/null -w '%{http_code}' "http://127.0.0.1:$port/readyz")" "503"
+expect "ready without a database" "$(curl -s --max-time 5 -o /dev/null -w '%{http_code}' "http://127.0.0.1:$port/readyz")" "503"
 start_database
 expect_true "ready when it is back" wait_for /readyz 20000
 
 stopped_at=$(now_ms)
 if [ "$runtime" = runc ]; then with_runc kill mds-image-check TERM; else kill -TERM "$pid"; fi
-code=0
-wait "$server_pid" || code=$?
+await_end "$server_pid"
 server_pid=""
 expect "exit code after SIGTERM" "$code" "0"
 stop_ms=$(($(now_ms) - stopped_at))
@@ -317,4 +329,4 @@ expect "secrets in the log" "$(grep -c -e "$password" -e image-check-admin-token
   say "$failures checks of the image failed."
   exit 1
 }
-say "The image is as specified."
+phase "done: the image is as specified"

@@ -7,8 +7,8 @@ import { setTimeout as wait } from "node:timers/promises";
 import { openStore, type Store } from "../client/open-store.ts";
 import { chooseDatabaseUrl } from "../config/choose-database-url.ts";
 import type { LoadedConfig } from "../config/load.ts";
+import { bringUpToDate } from "../database/bring-up-to-date.ts";
 import { attachEmbedded, type EmbeddedUrls, openEmbedded } from "../database/embedded.ts";
-import { migrateUp } from "../database/migrator.ts";
 import { openPool } from "../database/pool.ts";
 import { countSessions } from "../database/server-facts.ts";
 import type { AdminScope } from "../database/tenants.ts";
@@ -140,7 +140,7 @@ async function withEmbedded(
     return;
   }
   try {
-    if (migrateEmbedded) await migrateUp({ adminUrl: urls.adminUrl, serviceUrl: urls.url, engine });
+    if (migrateEmbedded) await bringUpToDate({ adminUrl: urls.adminUrl, serviceUrl: urls.url, engine });
     await work({ ...urls, kind: "own" }, signal);
     await leaveToOthers(shell, urls.adminUrl, signal);
   } finally {

@@ -2,6 +2,8 @@
  * The embedded database as the service sees it, which listens already while the database still starts: whoever asks
  * before waits. Closing it closes connections only; the server itself is ended with `stopServer`, after the service.
  */
+
+import { setTimeout as wait } from "node:timers/promises";
 import type { SchemaVersion } from "../contracts/schema-version.ts";
 import { type EmbeddedDatabase, type EmbeddedUrls, openEmbedded } from "../database/embedded.ts";
 import type { EngineName } from "../database/engine/engine.ts";
@@ -10,6 +12,10 @@ import type { AdminScope } from "../database/tenants.ts";
 import { StoreError } from "../errors/store-error.ts";
 import type { ServiceDatabase } from "../service/service-database.ts";
 import type { Logger } from "../telemetry/logger.ts";
+
+/** Most commands end sooner; who started a second service by mistake should not wait longer to be told. */
+const IN_USE_PATIENCE_MS = 10_000;
+const POLL_MS = 100;
 
 interface EmbeddedServiceOptions {
   readonly dataDir: string;
@@ -86,8 +92,9 @@ export class EmbeddedServiceDatabase implements ServiceDatabase {
     await this.#opened?.server.stop();
   }
 
-  async #open({ dataDir, engine, maxConnections, log, onLost }: EmbeddedServiceOptions): Promise<Opened> {
-    const server = await openEmbedded({ dataDir, log, onLost, signal: this.#starting.signal });
+  async #open(options: EmbeddedServiceOptions): Promise<Opened> {
+    const { engine, maxConnections, log } = options;
+    const server = await this.#openFree(options);
     for (const notice of server.notices) log.info({}, notice);
     const { url, adminUrl } = server;
     const onIdleError = (error: Error): void => {
@@ -96,6 +103,24 @@ export class EmbeddedServiceDatabase implements ServiceDatabase {
     };
     this.#opened = { server, database: new StoreDatabase({ url, adminUrl, engine, maxConnections, onIdleError }) };
     return this.#opened;
+  }
+
+  /** A short command may have it just now; another service keeps it. */
+  async #openFree({ dataDir, log, onLost }: EmbeddedServiceOptions): Promise<EmbeddedDatabase> {
+    const { signal } = this.#starting;
+    const deadline = performance.now() + IN_USE_PATIENCE_MS;
+    for (let isTold = false; ; isTold = true) {
+      try {
+        return await openEmbedded({ dataDir, log, onLost, signal });
+      } catch (error) {
+        const isBusy = error instanceof StoreError && error.code === "embedded_in_use";
+        if (!isBusy || performance.now() > deadline) throw error;
+        const { pid } = error.details;
+        const seconds = IN_USE_PATIENCE_MS / 1_000;
+        if (!isTold) log.warn({ pid }, `Another process uses the embedded database; waiting ${seconds} s for its end.`);
+        await wait(POLL_MS, undefined, { signal });
+      }
+    }
   }
 
   async #ready(signal: AbortSignal): Promise<StoreDatabase> {

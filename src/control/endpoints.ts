@@ -250,7 +250,7 @@ export const ENDPOINTS = {
     params: "TenantPath",
     makesJob: true,
     answers: accepted,
-    errors: ["tenant_unknown", "job_unknown"],
+    errors: ["tenant_unknown", "tenant_protected", "job_unknown"],
   },
   listTokens: {
     method: "GET",

@@ -5,9 +5,10 @@
 
 import type { SchemaVersion } from "../contracts/schema-version.ts";
 import { StoreError } from "../errors/store-error.ts";
+import { bringUpToDate } from "./bring-up-to-date.ts";
 import type { EngineName } from "./engine/engine.ts";
 import { type Migration, readMigrations } from "./migration-files.ts";
-import { type MigratorOptions, migrateUp, migrationStates } from "./migrator.ts";
+import { type MigratorOptions, migrationStates } from "./migrator.ts";
 import { openPool, type Pool } from "./pool.ts";
 import { type RoleScope, runAsRole } from "./session.ts";
 import { toStoreError } from "./sqlstate.ts";
@@ -92,7 +93,7 @@ export class StoreDatabase {
   /** Applies what is pending, under a lock. */
   async migrate(signal: AbortSignal): Promise<{ readonly applied: number }> {
     signal.throwIfAborted();
-    const applied = await migrateUp(this.#migrator);
+    const applied = await bringUpToDate(this.#migrator);
     return { applied: applied.length };
   }
 

@@ -57,6 +57,15 @@ export async function requireTenant(scope: AdminScope, slugOrId: string, signal?
   return found;
 }
 
+/** For what is told before a deletion is begun, which refuses it too. @throws StoreError `tenant_protected`. */
+export function refuseProtected({ slug }: Pick<Tenant, "slug">): void {
+  if (slug !== "default") return;
+  throw new StoreError(
+    "tenant_protected",
+    'The tenant "default" is the one that is meant where none is named; rename it first if it is to go.',
+  );
+}
+
 async function asAdmin<Row>(
   scope: AdminScope,
   text: string,

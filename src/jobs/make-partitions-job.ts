@@ -1,11 +1,8 @@
 /** The job that makes partitions ahead of the rows that will need them, so that writers rarely have to. */
 import { makePartitionsInput } from "../control/job-inputs.ts";
-import type { Partition } from "../database/engine/engine.ts";
+import { type Partition, PERIODS_AHEAD } from "../database/engine/engine.ts";
 import { openEngine } from "../database/engine/open-engine.ts";
 import { defineJob } from "./define-job.ts";
-
-/** A quarter of a year of months: the job may stand still for weeks before a writer notices. */
-const PERIODS_AHEAD = 3;
 
 export const makePartitionsJob = defineJob({
   name: "make-partitions",

@@ -1,6 +1,6 @@
 /** The job that migrates the database: what `mds migrate` does, with a record in the ledger. */
 import { migrateInput } from "../control/job-inputs.ts";
-import { migrateUp } from "../database/migrator.ts";
+import { bringUpToDate } from "../database/bring-up-to-date.ts";
 import { runAsRole } from "../database/session.ts";
 import { defineJob, type JobDefinition } from "./define-job.ts";
 
@@ -20,7 +20,7 @@ export function migrateJob(onApplied: (migrations: number) => void): JobDefiniti
       const text = "select session_user::text as login";
       const scope = { ...admin, role: "mds_admin" } as const;
       const [service] = await runAsRole<{ login: string }>(scope, { text, values: [] }, signal);
-      const migrations = await migrateUp({ adminUrl, serviceLogin: service!.login });
+      const migrations = await bringUpToDate({ adminUrl, serviceLogin: service!.login });
       onApplied(migrations.length);
       const applied = migrations.map(({ version, name }) => ({ version, name }));
       const message = applied.length === 0 ? "Nothing was pending." : `Applied ${applied.length} migrations.`;

@@ -22,11 +22,22 @@ describe("mds doctor", () => {
     expect(fixed.stdout).toMatch(
       /^mended {3}role_missing: .*\nmended {3}migration_pending: Applied \d+ migrations\.\n/,
     );
-    expect(fixed.stdout).toMatch(/\nmended {3}partition_missing: Made \d+ partitions\.\n/);
+    expect(fixed.stdout).not.toContain("partition_missing");
     // No service has run yet; a warning alone is no failure.
     expect(fixed.stdout).toMatch(/\nwarning {2}jobs_never_ran: .*\n {9}Start the service .*\n$/);
     expect(fixed.stdout).not.toContain("error");
     expect(fixed.code).toBe(0);
+  });
+
+  it("misses no partition of a database that `mds migrate` has just made", async () => {
+    const empty = await createTestDatabase({ empty: true });
+    const env = { MDS_DSN: empty.url, ADMIN_DATABASE_URL: empty.adminUrl };
+    expect(await mds(["migrate"], { env })).toMatchObject({ code: 0 });
+    const { stdout } = await mds(["doctor", "--json"], { env });
+    const { findings } = JSON.parse(stdout) as { readonly findings: readonly { readonly code: string }[] };
+    expect(findings.map(({ code }) => code)).toContain("jobs_never_ran");
+    expect(findings.map(({ code }) => code)).not.toContain("partition_missing");
+    await empty.drop();
   });
 
   it("prints JSON and ends with 1 where there is an error", async () => {

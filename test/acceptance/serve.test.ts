@@ -310,6 +310,16 @@ describe("on an embedded database", () => {
     expect(await verb("ping")).toMatchObject({ code: 0 });
   });
 
+  it("waits for a command that has its folder, and says so", async () => {
+    const command = startMds(["ingest", "bars", "-", ...SET], inScratch());
+    await until(() => expect(command.output.stderr).toContain("since no database URL is set"));
+    const service = startService();
+    await until(() => expect(service.output.stdout).toContain("Another process uses the embedded database; waiting"));
+    expect(await finished(command, barFile(10))).toMatchObject({ code: 0 });
+    await readyUrl(service);
+    expect(await stop(service, "SIGTERM")).toMatchObject({ code: 0 });
+  });
+
   it("ends with 1 and the reason when another service has its folder", async () => {
     await readyUrl(startService());
     const { code, stderr } = await startService().done;

@@ -182,17 +182,32 @@ describe("an old Node", () => {
     });
   });
 
-  it("hands over to the pinned one with arguments, exit code and signals", async () => {
-    const starter = await futureStarter("pinned");
+  /** Beside that starter, what it takes for the pinned Node. */
+  async function pin(starter: string, script: string): Promise<void> {
     const folder = join(dirname(starter), `../node_modules/node-${process.platform}-${process.arch}`);
     await mkdir(join(folder, "bin"), { recursive: true });
     const node = join(folder, "bin/node");
-    const script = 'trap "exit 7" TERM\necho "$@"\nwhile :; do sleep 0.05; done\n';
     await writeFile(node, `#!/bin/sh\n${script}`);
     await chmod(node, 0o755);
+  }
+
+  it("hands over to the pinned one with arguments, exit code and signals", async () => {
+    const starter = await futureStarter("pinned");
+    await pin(starter, 'trap "exit 7" TERM\necho "$@"\nwhile :; do sleep 0.05; done\n');
     const running = startProgram(process.execPath, [starter, "query", "a b"]);
     await vi.waitFor(() => expect(running.output.stdout).toContain("\n"), { timeout: 10_000 });
     running.child.kill("SIGTERM");
     expect(await running.done).toMatchObject({ code: 7, stdout: `${starter} query a b\n`, stderr: "" });
+  });
+
+  it("takes the pinned one along, in order, when it is killed itself", async () => {
+    const starter = await futureStarter("killed");
+    await pin(starter, `shift\nexec '${process.execPath}' '${MDS}' "$@"\n`);
+    const env = { DATABASE_URL: "postgres://mds@127.0.0.1:1/none", PORT: "0", HOST: "127.0.0.1" };
+    const running = startProgram(process.execPath, [starter, "serve"], { env });
+    await vi.waitFor(() => expect(running.output.stdout).toContain("Listening."), { timeout: 20_000 });
+    running.child.kill("SIGKILL");
+    // Ends when nobody holds its output any more.
+    expect(await running.done).toMatchObject({ signal: "SIGKILL", stdout: expect.stringMatching(/"Stopped\."\}\n$/) });
   });
 });

@@ -79,13 +79,14 @@ export async function runFaults(options: FaultsOptions): Promise<FaultsReport> {
   const failures: Record<string, number> = {};
   let deaths = 0;
   const isStopped = (): boolean => options.signal?.aborted === true;
-  for (let from = first; from < first + count && !isStopped(); from += ROUNDS_PER_LABORATORY) {
+  const end = first + count;
+  for (let next = first; next < end && !isStopped(); ) {
     const laboratory = await Laboratory.open();
     try {
-      const to = Math.min(from + ROUNDS_PER_LABORATORY, first + count);
-      for (let round = from; round < to && !isStopped(); round++) {
-        const isLast = round === to - 1;
-        const report = await runRound(laboratory, options, round, isLast, skipped);
+      const to = Math.min(next + ROUNDS_PER_LABORATORY, end);
+      for (let isUsable = true; isUsable && next < to && !isStopped(); next++) {
+        const { report, isBroken } = await runRound(laboratory, options, next, next === to - 1, skipped);
+        isUsable = !isBroken;
         rounds.push(report);
         options.onRound?.(report);
       }
@@ -101,22 +102,40 @@ export async function runFaults(options: FaultsOptions): Promise<FaultsReport> {
   return { rounds, skipped: [...skipped], rows, givenUp, failures, deaths };
 }
 
+interface Round {
+  readonly kind: FaultKind;
+  readonly random: SeededRandom;
+  readonly inMemory: boolean;
+  /** The laboratory's last one. */
+  readonly isLast: boolean;
+  readonly violations: Violation[];
+}
+
 async function runRound(
   laboratory: Laboratory,
   { seed, only }: FaultsOptions,
-  round: number,
+  number: number,
   isLast: boolean,
   skipped: Set<string>,
-): Promise<RoundReport> {
+): Promise<{ readonly report: RoundReport; readonly isBroken: boolean }> {
   const startedAt = performance.now();
-  const kind = kindOf(seed, round, only, (one) => {
+  const kind = kindOf(seed, number, only, (one) => {
     const isPossible = one.needsSmallDisk !== true || laboratory.smallDisk !== undefined;
     if (!isPossible) skipped.add(one.name);
     return isPossible;
   });
-  const random = new SeededRandom(seed * 100_003 + round);
-  const violations: Violation[] = [];
+  const random = new SeededRandom(seed * 100_003 + number);
   const inMemory = kind.inMemoryToo === true && random.chance(MEMORY_PART);
+  const violations: Violation[] = [];
+  const isBroken = await playRound(laboratory, { kind, random, inMemory, isLast, violations }).then(
+    () => false,
+    (error: unknown) => violations.push({ kind: "stuck", text: `The round could not be ended: ${String(error)}` }) > 0,
+  );
+  const ms = Math.round(performance.now() - startedAt);
+  return { report: { round: number, fault: kind.name, mode: inMemory ? "memory" : "spool", ms, violations }, isBroken };
+}
+
+async function playRound(laboratory: Laboratory, { kind, random, inMemory, isLast, violations }: Round): Promise<void> {
   const isOther = inMemory || kind.life !== undefined || laboratory.life?.spoolFolder !== laboratory.spoolFolder;
   if (isOther || random.chance(REOPEN_PART)) violations.push(...(await laboratory.stopLife({})));
   if (!laboratory.isAlive) {
@@ -124,12 +143,7 @@ async function runRound(
     await laboratory.openLife(random, { ...life, ...(inMemory && { spoolFolder: undefined }) });
   }
   await laboratory.produce(random, kind.load);
-  try {
-    violations.push(...((await kind.run(laboratory, random)) ?? []));
-  } catch (error) {
-    violations.push({ kind: "stuck", text: `The fault itself failed: ${String(error)}` });
-    laboratory.proxy.heal();
-  }
+  violations.push(...((await kind.run(laboratory, random)) ?? []));
   if (!laboratory.isAlive && random.chance(0.5)) {
     // New rows meet what is still in the spool.
     await laboratory.openLife(random);
@@ -137,8 +151,6 @@ async function runRound(
     await wait(random.whole(0, 50));
   }
   violations.push(...(await laboratory.check(random, isLast)));
-  const ms = Math.round(performance.now() - startedAt);
-  return { round, fault: kind.name, mode: inMemory ? "memory" : "spool", ms, violations };
 }
 
 /** Each kind comes once before any comes again. */

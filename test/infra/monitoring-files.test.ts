@@ -5,6 +5,18 @@ import { dashboards } from "../../scripts/dashboards.ts";
 import { metricGroups, metricsDoc } from "../../src/telemetry/metrics-doc.ts";
 import { alertRules, dashboardExpressions, knownSamples, metricsIn, ROOT, read } from "../support/monitoring-files.ts";
 
+interface Dashboard {
+  readonly uid: string;
+  readonly title: string;
+  readonly schemaVersion: number;
+  readonly panels: readonly {
+    readonly id: number;
+    readonly title: string;
+    readonly datasource: unknown;
+    readonly gridPos: { readonly x: number; readonly y: number; readonly w: number; readonly h: number };
+  }[];
+}
+
 const known = knownSamples();
 const rules = alertRules();
 
@@ -61,6 +73,36 @@ describe("R30 dashboards", () => {
       .flatMap(({ families }) => families.map(({ name }) => name))
       .filter((name) => !shown.has(name) && !shown.has(`${name}_bucket`) && !shown.has(`${name}_sum`));
     expect(unseen).toEqual([]);
+  });
+});
+
+describe("Summary", () => {
+  it("confirms that Prometheus scrapes the store, and that Grafana is given the dashboards", () => {
+    expect(read("infra/prometheus/prometheus.yml")).toMatch(
+      /job_name: market-data-services\n {4}static_configs:\n {6}- targets: \["store:8082"\]/,
+    );
+    const compose = read("infra/docker-compose.yml");
+    const [, folder] = /^ {6}path: (.+)$/m.exec(read("infra/grafana/provisioning/dashboards/store.yml"))!;
+    expect(compose).toContain(`./grafana/dashboards:${folder}:ro`);
+    expect(compose).toContain("./grafana/provisioning:/etc/grafana/provisioning:ro");
+    expect(read("infra/grafana/provisioning/datasources/prometheus.yml")).toContain("url: http://prometheus:9090");
+  });
+
+  it.each(readdirSync(`${ROOT}infra/grafana/dashboards`))("%s is a dashboard as Grafana takes one", (file) => {
+    const { uid, title, schemaVersion, panels } = JSON.parse(read(`infra/grafana/dashboards/${file}`)) as Dashboard;
+    expect(uid).toMatch(/^[\w-]{1,40}$/);
+    expect([title.length > 0, schemaVersion >= 36, panels.length > 0]).toEqual([true, true, true]);
+    expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length);
+    const taken = new Set<string>();
+    for (const { title: name, gridPos, datasource } of panels) {
+      expect(datasource, name).toEqual({ type: "prometheus", uid: "$datasource" });
+      expect(gridPos.x + gridPos.w, name).toBeLessThanOrEqual(24);
+      for (let at = 0; at < gridPos.w * gridPos.h; at++) {
+        const cell = `${gridPos.x + (at % gridPos.w)},${gridPos.y + Math.floor(at / gridPos.w)}`;
+        expect(taken.has(cell), `${name} lies on another panel`).toBe(false);
+        taken.add(cell);
+      }
+    }
   });
 });
 

@@ -1,7 +1,7 @@
 /** The hub's files before the tools that will read them: promtool, amtool, docker-compose and make. */
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -71,6 +71,28 @@ describe(`Compose Service Definition${compose.missing}`, () => {
     expect(read("infra/prometheus/prometheus.yml")).toContain('targets: ["store:8082"]');
   });
 
+  it.skipIf(compose.missing)("has what was promised: what it waits for, how it is asked, its network", async () => {
+    const text = await config(settings(), PROFILES);
+    const store = /^ {2}store:\n(?: {4}.*\n)+/m.exec(text)![0];
+    for (const other of ["postgres", "registry"])
+      expect(store).toContain(`${other}:\n        condition: service_healthy`);
+    expect(store).toMatch(/interval: 10s\n {6}retries: 10\n[\s\S]*timeout: 3s/);
+    expect(store).toMatch(/REGISTRY_TRACK: v1\n {6}REGISTRY_URL: http:\/\/registry:8080\n/);
+    expect(store).toMatch(/container_name: store\n[\s\S]*networks:\n {6}mdnet:/);
+  });
+
+  it.skipIf(compose.missing)("that the guide shows for another hub is one", async () => {
+    const shown = read("docs/infra-integration.md").split("```yaml\n")[1]!.split("```")[0]!;
+    for (const beside of ["hub", "market-data-store"]) await mkdir(join(folder, beside));
+    const file = join(folder, "hub/docker-compose.yml");
+    const rest = `\n  postgres: {image: p}\n  registry: {image: r}\nnetworks: {mdnet: {}}\nvolumes: {store-data: {}}\n`;
+    await writeFile(file, `version: "3.9"\nservices:\n${shown.replaceAll(/^/gm, "  ")}${rest}`);
+    const text = await output(compose, "-f", file, "--profile", "store", "config");
+    for (const part of ["container_name: store", "curl -fsS http://localhost:8082/health", "/var/lib/mds"]) {
+      expect(text).toContain(part);
+    }
+  });
+
   it("takes every variable that it uses, and no others, from .env.example", () => {
     const named = new Set(read("infra/docker-compose.yml").match(/(?<=[^$]\$\{)[A-Z_]+/g));
     const given = new Set(
@@ -105,4 +127,15 @@ describe(`Usage from Infra Hub${make.missing}`, () => {
       expect(stdout).not.toBe("");
     }
   });
+
+  it.skipIf(make.missing).each(TARGETS.filter((name) => name !== "metrics"))(
+    "make %s says in one sentence that no container engine answers",
+    async (target) => {
+      const failed = await run(make.path!, ["-s", "-C", INFRA, target, "DOCKER=false", "COMPOSE=false"]).catch(
+        (error) => error,
+      );
+      expect(failed.stdout).toBe("");
+      expect(failed.stderr).toMatch(/^No container engine answers \(false info\): [^\n]+\.\nmake: [^\n]+\n$/);
+    },
+  );
 });

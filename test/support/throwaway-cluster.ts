@@ -8,12 +8,15 @@ import { once } from "node:events";
 import { chmod, mkdtemp, readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
 import { locateBinaries, makeUsable } from "../../src/database/embedded/binaries.ts";
 import { prepareCluster, urlsOf } from "../../src/database/embedded/cluster.ts";
 import { candidateUsers, firstBarrier } from "../../src/database/embedded/os-user.ts";
 import type { Place } from "../../src/database/embedded/place.ts";
 import { startServer } from "../../src/database/embedded/server.ts";
 import { makeSocketFolder, socketFolder } from "../../src/database/embedded/socket-folder.ts";
+
+const KILLED_WITHIN_MS = 10_000;
 
 /** A running throw-away cluster with an empty database `mds`. */
 export interface ThrowawayCluster {
@@ -80,15 +83,28 @@ export async function startThrowawayCluster(): Promise<ThrowawayCluster> {
   }
 }
 
-/** A process and its children at once; where they cannot be listed, the children end by themselves soon. */
+/**
+ * A process and its children at once; where they cannot be listed, the children end by themselves soon. A server does not
+ * start while one of them is still about to end, so their ends are waited for.
+ */
 async function killTree(pid: number): Promise<void> {
   process.kill(pid, "SIGSTOP"); // It starts no further ones.
-  for (const child of await childrenOf(pid)) {
+  const children = await childrenOf(pid);
+  for (const child of children) {
     try {
       process.kill(child, "SIGKILL");
     } catch {} // It was gone already.
   }
   process.kill(pid, "SIGKILL");
+  const deadline = performance.now() + KILLED_WITHIN_MS;
+  for (const child of children) {
+    while ((await isRunning(child)) && performance.now() < deadline) await wait(5);
+  }
+}
+
+async function isRunning(pid: number): Promise<boolean> {
+  const status = await readFile(`/proc/${pid}/status`, "latin1").catch(() => "");
+  return status !== "" && !/^State:\s*[ZX]/m.test(status);
 }
 
 async function childrenOf(pid: number): Promise<number[]> {

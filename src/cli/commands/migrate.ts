@@ -3,6 +3,7 @@
  * first what it will do.
  */
 import { Argument, type Command } from "commander";
+import { bringUpToDate } from "../../database/bring-up-to-date.ts";
 import type { Migration } from "../../database/migration-files.ts";
 import {
   type MigratorOptions,
@@ -64,7 +65,8 @@ function refuseMeaningless(action: string, { to, dryRun, yes }: MigrateFlags): v
 
 async function up(shell: Shell, options: MigratorOptions, { to, dryRun, json }: MigrateFlags): Promise<void> {
   const step = { ...(to !== undefined && { to }), ...(dryRun && { dryRun }) };
-  const migrations = await migrateUp(options, step);
+  const isWhole = to === undefined && !dryRun;
+  const migrations = isWhole ? await bringUpToDate(options) : await migrateUp(options, step);
   await print(shell, migrations, dryRun ? "pending" : "applied", json);
   if (migrations.length === 0) shell.output.note("Nothing is pending.");
   else shell.output.note(dryRun ? `Would apply ${list(migrations)}.` : `Applied ${list(migrations)}.`);

@@ -1,5 +1,6 @@
 /** Migrations that are pending, were altered, or are not known to this version. */
-import { migrateUp, migrationStatus } from "../migrator.ts";
+import { bringUpToDate } from "../bring-up-to-date.ts";
+import { migrationStatus } from "../migrator.ts";
 import { type Check, type Finding, named } from "./finding.ts";
 
 export const checkMigrations: Check = async ({ adminUrl, serviceUrl, engine }) => {
@@ -33,7 +34,7 @@ export const checkMigrations: Check = async ({ adminUrl, serviceUrl, engine }) =
     };
     const fix = async (): Promise<string> => {
       const options = { adminUrl, serviceUrl, ...(engine !== undefined && { engine: engine as "plain" }) };
-      return `Applied ${(await migrateUp(options)).length} migrations.`;
+      return `Applied ${(await bringUpToDate(options)).length} migrations.`;
     };
     findings.push(altered.length + unknown.length > 0 ? finding : { ...finding, fix });
   }

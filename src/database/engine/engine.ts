@@ -39,6 +39,9 @@ export const CAPABILITIES = {
   citus: null,
 } as const satisfies Readonly<Record<EngineName, EngineCapabilities | null>>;
 
+/** A quarter of a year of months: the job that makes partitions may stand still for weeks before a writer notices. */
+export const PERIODS_AHEAD = 3;
+
 /** A time range of a dataset in a table of its own. Times are ISO 8601 in UTC with six digits. */
 export interface Partition {
   readonly dataset: string;

@@ -1,7 +1,7 @@
 /** `/tenants`, `/tenants/{tenant}`: tenants made, listed, renamed; deleting one is a job. */
 import type { FastifyInstance, onRequestHookHandler } from "fastify";
 import { ENDPOINTS } from "../../control/endpoints.ts";
-import { createTenant, listTenants, renameTenant, requireTenant } from "../../database/tenants.ts";
+import { createTenant, listTenants, refuseProtected, renameTenant, requireTenant } from "../../database/tenants.ts";
 import { StoreError } from "../../errors/store-error.ts";
 import type { JobQueue } from "../../jobs/job-queue.ts";
 import { type AdminParts, accepted, jobIdOf } from "../accept-job.ts";
@@ -28,6 +28,7 @@ export function addTenantRoutes(app: FastifyInstance, guard: onRequestHookHandle
     if (!(await exists(jobs, id, signal))) {
       // By its id: the slug may be another tenant's when the job runs.
       const tenant = await requireTenant(await database.admin(signal), params.tenant, signal);
+      refuseProtected(tenant);
       await jobs.enqueue("delete-tenant", { tenant: tenant.id }, { id, signal });
     }
     return accepted(reply, id);
