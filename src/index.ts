@@ -19,6 +19,13 @@ export type { NewRun, RunOutcome, RunProgress } from "./client/run-input.ts";
 export type { PruneOptions, RunFilter, Runs } from "./client/runs.ts";
 export type { SignalsClient } from "./client/signals-client.ts";
 export type { StoreSnapshot } from "./client/snapshot.ts";
+export {
+  openTrustedLoad,
+  type TrustedDataset,
+  type TrustedLoad,
+  type TrustedLoadOptions,
+  type TrustedLoadResult,
+} from "./client/trusted-load.ts";
 export type { RowRejection, RowSource, UpsertOptions, UpsertResult } from "./client/upsert.ts";
 export type {
   AnsweringSeries,

@@ -5,6 +5,7 @@
  */
 import { setTimeout as wait } from "node:timers/promises";
 import { openStore, type Store } from "../client/open-store.ts";
+import type { TrustedLoad } from "../client/trusted-load.ts";
 import { chooseDatabaseUrl } from "../config/choose-database-url.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { bringUpToDate } from "../database/bring-up-to-date.ts";
@@ -61,13 +62,39 @@ export function withDatabase(
 /** Runs the work on the store of the settings' tenant. */
 export function withStore(shell: Shell, config: LoadedConfig, verb: string, work: Work<Store>): Promise<void> {
   return withDatabase(shell, config, async (database, signal) => {
-    // Where nobody named one, a bound login has its own and others have "default".
-    const tenant = config.sources.tenant === "default" ? undefined : config.values.tenant;
-    const store = await openTenantStore(database, tenant, verb, signal);
+    const store = await openTenantStore(database, namedTenant(config), verb, signal);
     try {
       await work(store, signal);
     } finally {
       await store.close();
+    }
+  });
+}
+
+/** Runs the work of an administrator who loads rows for the settings' tenant. */
+export function withTrustedLoad(
+  shell: Shell,
+  config: LoadedConfig,
+  verb: string,
+  work: Work<TrustedLoad>,
+): Promise<void> {
+  return withDatabase(shell, config, async ({ url, adminUrl }, signal) => {
+    const { openTrustedLoad } = await import("../client/trusted-load.ts");
+    const tenant = namedTenant(config);
+    const names = { applicationName: `${SESSION_NAME} ${verb}`, jobName: verb };
+    const load = await openTrustedLoad({
+      url,
+      adminUrl,
+      ...(tenant !== undefined && { tenant }),
+      ...names,
+      signal,
+    }).catch((error: unknown) => {
+      throw asPending(error);
+    });
+    try {
+      await work(load, signal);
+    } finally {
+      await load.close();
     }
   });
 }
@@ -89,6 +116,11 @@ export function withAdmin(shell: Shell, config: LoadedConfig, work: Work<AdminSc
       await pool.end();
     }
   });
+}
+
+/** Where nobody named one, a bound login has its own and others have "default". */
+function namedTenant({ sources, values }: LoadedConfig): string | undefined {
+  return sources.tenant === "default" ? undefined : values.tenant;
 }
 
 async function openTenantStore(

@@ -13,8 +13,8 @@ import { dryRun } from "../files/dry-run.ts";
 import { type IngestCounts, type IngestOptions, type IngestTarget, ingestFile } from "../files/ingest-file.ts";
 import { inputFiles } from "../files/input-files.ts";
 import { RejectsWriter } from "../files/rejects-writer.ts";
-import { youngHeapBound } from "./bound-young-heap.ts";
-import { withStore } from "./connect.ts";
+import { youngHeapBound } from "../resilience/young-heap.ts";
+import { withStore, withTrustedLoad } from "./connect.ts";
 import type { TenantFlags } from "./flags.ts";
 import { IngestReport, type LoadedFile, writtenBefore } from "./ingest-report.ts";
 import { interruptible } from "./interruption.ts";
@@ -27,6 +27,7 @@ export interface LoadFlags extends TenantFlags {
   readonly batchRows?: number;
   readonly dryRun?: boolean;
   readonly via?: "coordinator";
+  readonly trusted?: boolean;
   readonly json?: boolean;
 }
 
@@ -57,8 +58,15 @@ export async function loadFiles(shell: Shell, load: Load, flags: LoadFlags): Pro
   const options = { ...load.options, ...(flags.batchRows !== undefined && { batchRows: flags.batchRows }) };
   const run = new LoadRun(shell, files, options, report, rejects);
   try {
+    if (flags.trusted && flags.via !== undefined) {
+      throw new StoreError("usage", "--trusted writes past the coordinator; leave out --trusted or --via.");
+    }
     if (flags.dryRun) await interruptible(shell, (signal) => run.load(dryRun(datasetNamed(load.dataset)), signal));
-    else {
+    else if (flags.trusted) {
+      await withTrustedLoad(shell, config, load.verb, (trusted, signal) =>
+        run.load(trusted.dataset(load.dataset), signal),
+      );
+    } else {
       await withStore(shell, config, load.verb, (store, signal) =>
         flags.via === undefined
           ? run.load(store.dataset(load.dataset), signal)

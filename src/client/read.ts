@@ -10,7 +10,7 @@ import {
   type AnsweringSeries,
   answering,
   type FoundSeries,
-  findSeries,
+  findSeriesInSession,
   type ReadOptions,
   type ReadTarget,
   type Series,
@@ -117,9 +117,8 @@ export async function readColumns<S extends DatasetShape>(
 ): Promise<WindowColumns<S>> {
   const { dataset } = target;
   const window = windowOf(dataset, query);
-  const series = await findSeries(target, query, options);
+  const { session, found: series } = await findSeriesInSession(target, query, options);
   let all = createColumnPage(dataset, PAGE_ROWS);
-  const session = await openReadSession(target.scope, options.signal);
   const roomyPage = (): ColumnPage => {
     all = withRoomFor(dataset, all, PAGE_ROWS);
     return all;
@@ -169,11 +168,20 @@ function columnsOfPage<S extends DatasetShape>(
   return {
     length,
     series: series.map((one) => answering(dataset, one)),
-    seriesAt: seriesIds.subarray(0, length).map((id) => places.get(id)!),
+    seriesAt: placesOf(seriesIds.subarray(0, length), places),
     times: times.subarray(0, length),
     values: Object.fromEntries(columns.map(({ column, values }) => [column.name, firstValues(values, length)])),
     nulls: Object.fromEntries(optional.map(({ column, nulls }) => [column.name, nulls.subarray(0, length)])),
   } as unknown as WindowColumns<S>;
+}
+
+/** Neighbours are mostly of one series. */
+function placesOf(ids: Int32Array, places: ReadonlyMap<number, number>): Int32Array {
+  let [last, place] = [Number.NaN, -1];
+  return ids.map((id) => {
+    if (id !== last) [last, place] = [id, places.get(id)!];
+    return place;
+  });
 }
 
 /** The page itself while it has room for so many rows more, else one of twice the size with the same rows. */

@@ -2,7 +2,13 @@
  * Which rows a read is about: its series, found by their dimensions, and a checked half-open window of time.
  */
 import { withRetry } from "../database/retry.ts";
-import { runInTenant, type Statement, type TenantScope } from "../database/session.ts";
+import {
+  openReadSessionWith,
+  type ReadSession,
+  runInTenant,
+  type Statement,
+  type TenantScope,
+} from "../database/session.ts";
 import type { Aggregated, DatasetShape, DimensionColumn, Rejection, TimeInput } from "../datasets/dataset.ts";
 import { parseDimension } from "../datasets/derive/parse-column.ts";
 import { EARLIEST_TIME_US, parseTime } from "../datasets/values/time.ts";
@@ -81,9 +87,26 @@ export async function findSeries<S extends DatasetShape>(
 ): Promise<FoundSeries<S>[]> {
   const rows = await lookUp(target, query, { ...options, atMost: MAX_SERIES + 1 });
   if (rows.length > MAX_SERIES) {
-    throw new StoreError("window_too_large", `More than ${MAX_SERIES} series match; name fewer of them.`);
+    throw tooManySeries();
   }
   return rows;
+}
+
+function tooManySeries(): StoreError {
+  return new StoreError("window_too_large", `More than ${MAX_SERIES} series match; name fewer of them.`);
+}
+
+/** The same in the first moment of a read session, which the caller closes. */
+export async function findSeriesInSession<S extends DatasetShape>(
+  { scope, dataset }: ReadTarget<S>,
+  query: WindowQuery<S>,
+  { signal }: ReadOptions,
+): Promise<{ readonly session: ReadSession; readonly found: readonly FoundSeries<S>[] }> {
+  const statement = lookUpStatement(dataset, wantedOf(dataset, query), { atMost: MAX_SERIES + 1 });
+  const { session, rows } = await openReadSessionWith<SeriesRow>(scope, statement, signal);
+  if (rows.length <= MAX_SERIES) return { session, found: rows.map(foundSeries<S>) };
+  await session.close();
+  throw tooManySeries();
 }
 
 /** The same, however many there are, a hundred thousand at a time. */
@@ -123,17 +146,23 @@ async function lookUp<S extends DatasetShape>(
   query: WindowQuery<S>,
   options: LookUpPage<S>,
 ): Promise<FoundSeries<S>[]> {
-  const wanted = dataset.dimensions.map(({ name, type }) =>
-    choices(name, type, (query as Record<string, unknown>)[name]),
-  );
-  const statement = lookUpStatement(dataset, wanted, options);
+  const statement = lookUpStatement(dataset, wantedOf(dataset, query), options);
   const rows = await withRetry(() => runInTenant<SeriesRow>(scope, statement, options.signal), options.signal);
-  return rows.map(({ series_id: seriesId, aggregate, ...rest }, at) => {
-    const dimensions = rest as Series<S>;
-    // One series of fine rows may answer for several timeframes, so its id would not tell them apart.
-    if (aggregate === null) return { id: seriesId, dimensions };
-    return { id: -1 - at, dimensions, aggregate: { name: aggregate, seriesId } };
-  });
+  return rows.map(foundSeries<S>);
+}
+
+function wantedOf<S extends DatasetShape>({ dimensions }: S, query: WindowQuery<S>): (string[] | null)[] {
+  return dimensions.map(({ name, type }) => choices(name, type, (query as Record<string, unknown>)[name]));
+}
+
+function foundSeries<S extends DatasetShape>(
+  { series_id: seriesId, aggregate, ...rest }: SeriesRow,
+  at: number,
+): FoundSeries<S> {
+  const dimensions = rest as unknown as Series<S>;
+  // One series of fine rows may answer for several timeframes, so its id would not tell them apart.
+  if (aggregate === null) return { id: seriesId, dimensions };
+  return { id: -1 - at, dimensions, aggregate: { name: aggregate, seriesId } };
 }
 
 function lookUpStatement(

@@ -3,8 +3,7 @@
  * answers and the control client are functions of it. Unknown fields are ignored by readers.
  */
 import { z } from "zod";
-
-export const JOB_STATES = ["queued", "running", "retrying", "succeeded", "failed", "cancelled"] as const;
+import { JOB_STATES } from "./job-states.ts";
 
 const time = z.string().describe("ISO 8601, UTC.");
 

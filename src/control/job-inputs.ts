@@ -8,7 +8,13 @@ import { z } from "zod";
 const instant = z.iso.datetime({ offset: true }).describe("ISO 8601 with a zone.");
 const dataset = z.string().min(1).max(64);
 const tenant = z.string().min(1).max(64).describe("Slug or UUID.");
+/** What finished runs are kept for. */
+const DEFAULT_DAYS = 90;
+const MAX_DAYS = 36_500;
+
 const noInput = z.strictObject({});
+
+export const pruneRunsInput = z.strictObject({ days: z.number().int().min(1).max(MAX_DAYS).default(DEFAULT_DAYS) });
 
 export const migrateInput = noInput;
 export const makePartitionsInput = noInput;

@@ -1,6 +1,7 @@
 /** What the admin API takes in paths and queries, and what it answers about jobs beside a job itself. */
 import { z } from "zod";
-import { acceptedJob, JOB_STATES, job } from "../contracts/job.ts";
+import { acceptedJob, job } from "../contracts/job.ts";
+import { JOB_STATES } from "../contracts/job-states.ts";
 
 const tenantName = z.string().min(1).max(64).describe("The tenant's slug or UUID.");
 

@@ -64,14 +64,19 @@ async function prepare(client: Connection, statementTimeoutMs: number): Promise<
   await client.query("set timezone = 'UTC'");
   try {
     await client.query(`set role ${OWNER_ROLE}`);
-  } catch (cause) {
-    if (!NOT_THE_OWNER.has((cause as { code?: string }).code ?? "")) throw cause;
-    throw new StoreError(
-      "role_missing",
-      `This login may not act as ${OWNER_ROLE}, who owns the tables; set ADMIN_DATABASE_URL to the login that migrates.`,
-      { cause },
-    );
+  } catch (error) {
+    throw asNotOwner(error);
   }
+}
+
+/** What setting the role was refused with, as one sentence; any other error as it is. */
+export function asNotOwner(cause: unknown): unknown {
+  if (!NOT_THE_OWNER.has((cause as { code?: string }).code ?? "")) return cause;
+  return new StoreError(
+    "role_missing",
+    `This login may not act as ${OWNER_ROLE}, who owns the tables; set ADMIN_DATABASE_URL to the login that migrates.`,
+    { cause },
+  );
 }
 
 function sessionOn(client: Connection, deadlineMs: number, cut: () => void): OwnerSession {

@@ -105,7 +105,20 @@ export interface ReadSession {
 
 /** Begins a read-only transaction; whoever opens it closes it. */
 export async function openReadSession(scope: TenantScope, signal?: AbortSignal): Promise<ReadSession> {
-  const client = await withRetry(() => beginRead(scope, signal), signal);
+  return (await openReadSessionWith<object>(scope, undefined, signal)).session;
+}
+
+/** The same with a first statement, sent in one go with the beginning; its rows. */
+export async function openReadSessionWith<Row extends object>(
+  scope: TenantScope,
+  first: Statement | undefined,
+  signal?: AbortSignal,
+): Promise<{ readonly session: ReadSession; readonly rows: readonly Row[] }> {
+  const { client, rows } = await withRetry(() => beginRead<Row>(scope, first, signal), signal);
+  return { session: sessionOn(client, scope, signal), rows };
+}
+
+function sessionOn(client: PoolClient, scope: TenantScope, signal: AbortSignal | undefined): ReadSession {
   let busy = false;
   let closed = false;
   return {
@@ -129,19 +142,38 @@ export async function openReadSession(scope: TenantScope, signal?: AbortSignal):
   };
 }
 
-async function beginRead(scope: TenantScope, signal: AbortSignal | undefined): Promise<PoolClient> {
+async function beginRead<Row extends object>(
+  scope: TenantScope,
+  first: Statement | undefined,
+  signal: AbortSignal | undefined,
+): Promise<{ readonly client: PoolClient; readonly rows: readonly Row[] }> {
   const client = await connect(scope, signal);
+  const begin = { text: "begin isolation level repeatable read read only", values: [] };
   try {
-    await withDeadline(client, scope.timeoutMs, signal, async () => {
-      await client.query("begin isolation level repeatable read read only");
-      const { text, values } = beginTenant(scope);
-      await client.query(text, values as unknown[]);
-    });
-    return client;
+    const answers = await withDeadline(client, scope.timeoutMs, signal, () =>
+      inOneGo<Row>(client, [begin, beginTenant(scope), ...(first === undefined ? [] : [first])]),
+    );
+    return { client, rows: first === undefined ? [] : answers.at(-1)!.rows };
   } catch (error) {
     client.release(true);
     throw error;
   }
+}
+
+/** Statements that wait for no answer to those before; the first refusal is the one that counts. */
+export async function inOneGo<Row extends object>(
+  client: PoolClient,
+  statements: readonly Statement[],
+): Promise<readonly { rows: Row[] }[]> {
+  setPipelining(client, true);
+  const answers = await Promise.allSettled(
+    statements.map(({ text, values }) => client.query<Row>(text, values as unknown[])),
+  );
+  setPipelining(client, false);
+  return answers.map((answer) => {
+    if (answer.status === "rejected") throw answer.reason;
+    return answer.value;
+  });
 }
 
 async function copyToBuffer(client: PoolClient, query: string): Promise<Buffer> {
@@ -160,7 +192,8 @@ async function connect(scope: { readonly pool: Pool }, signal: AbortSignal | und
   }
 }
 
-async function withClient<T>(
+/** Work on a connection of the pool, with the scope's deadline; one that may be in any state is closed afterwards. */
+export async function withClient<T>(
   scope: { readonly pool: Pool; readonly timeoutMs: number },
   signal: AbortSignal | undefined,
   work: (client: PoolClient) => Promise<T>,

@@ -2,11 +2,12 @@
  * What every HTTP server of ours has in common: problem+json for every error, 404 and 405, limits, metrics and a log
  * of requests. It knows no routes: they are given. It listens to nothing until it is told to.
  */
-import { METHODS } from "node:http";
+
 import type { Duplex } from "node:stream";
 import { type FastifyInstance, fastify } from "fastify";
 import { StoreError } from "../errors/store-error.ts";
 import type { Logger } from "../telemetry/logger.ts";
+import { METHODS } from "./http-names.ts";
 import * as limits from "./limits.ts";
 import { asStoreError, PROBLEM_CONTENT_TYPE, problemOf } from "./problem.ts";
 import { type RequestCounter, recordRequest, recordRequests } from "./request-record.ts";

@@ -2,10 +2,11 @@
  * Errors as RFC 9457 problem details: a stable `code` and one sentence, never a stack trace, never an inner error's
  * text. What is ours to mend (status 500) is only named; the log has the rest.
  */
-import { STATUS_CODES } from "node:http";
+
 import type { ErrorCode } from "../errors/codes.ts";
 import { hideSecrets } from "../errors/hide-secrets.ts";
 import { StoreError } from "../errors/store-error.ts";
+import { STATUS_CODES } from "./http-names.ts";
 
 export const PROBLEM_CONTENT_TYPE = "application/problem+json";
 

@@ -1,5 +1,4 @@
 /** The job that compresses what the policies want compressed; on an engine that cannot, it says so and succeeds. */
-import { retentionInput } from "../control/job-inputs.ts";
 import type { Capability, CompressionReport } from "../database/engine/engine.ts";
 import { openEngine } from "../database/engine/open-engine.ts";
 import { defineJob } from "./define-job.ts";
@@ -14,7 +13,7 @@ export interface CompressionResult extends CompressionReport {
 export const compressionJob = defineJob({
   name: "compression",
   description: "Compresses what the policies want compressed.",
-  schema: retentionInput,
+  schema: async () => (await import("../control/job-inputs.ts")).retentionInput,
   mode: "maintenance",
   schedule: "45 1 * * *",
   async run(context): Promise<CompressionResult> {

@@ -38,7 +38,8 @@ export interface JobDefinition<Schema extends z.ZodType = z.ZodType> {
   readonly name: string;
   /** One sentence. */
   readonly description: string;
-  readonly schema: Schema;
+  /** What a job is asked for; a function that loads it spares a process that schema until somebody asks. */
+  readonly schema: Schema | (() => Promise<Schema>);
   readonly mode: RunMode;
   /** Whose ledger the runs are in: the tenant (slug or UUID) that the input names, else the system's. */
   tenantOf?(input: z.output<Schema>): string;
@@ -52,6 +53,13 @@ export interface JobDefinition<Schema extends z.ZodType = z.ZodType> {
   accept?(input: z.output<Schema>): void;
   /** The work; its JSON result is kept with the job. What it throws is tried again when it is retryable. */
   run(context: JobContext<z.output<Schema>>): Promise<unknown>;
+}
+
+/** The schema, loaded where it is not yet. */
+export async function schemaOf<Schema extends z.ZodType>({
+  schema,
+}: Pick<JobDefinition<Schema>, "schema">): Promise<Schema> {
+  return typeof schema === "function" ? await schema() : schema;
 }
 
 /** Says what a job is; the types of its input follow from its schema. */

@@ -1,6 +1,5 @@
 /** `delete-tenant`: deletes a tenant with everything of it. Goes on where it was; a second run of a done one does nothing. */
 
-import { deleteTenantInput } from "../control/job-inputs.ts";
 import { type DeletedTenant, deleteTenant } from "../database/delete-tenant.ts";
 import { StoreError } from "../errors/store-error.ts";
 import { defineJob } from "./define-job.ts";
@@ -15,7 +14,7 @@ interface Checkpoint {
 export const deleteTenantJob = defineJob({
   name: "delete-tenant",
   description: "Deletes a tenant with everything of it.",
-  schema: deleteTenantInput,
+  schema: async () => (await import("../control/job-inputs.ts")).deleteTenantInput,
   // No tenantOf: the tenant's own ledger goes with it, and this run is the system's.
   mode: "maintenance",
   run: async (context) => {

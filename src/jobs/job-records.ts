@@ -1,5 +1,6 @@
 /** Jobs as they are read out of the database: one, or a list. It changes nothing and needs no queue library. */
-import { JOB_STATES, type Job, type JobState } from "../contracts/job.ts";
+import type { Job, JobState } from "../contracts/job.ts";
+import { JOB_STATES } from "../contracts/job-states.ts";
 import { withRetry } from "../database/retry.ts";
 import { runAsRole } from "../database/session.ts";
 import type { AdminScope } from "../database/tenants.ts";

@@ -1,5 +1,4 @@
 /** The job that makes partitions ahead of the rows that will need them, so that writers rarely have to. */
-import { makePartitionsInput } from "../control/job-inputs.ts";
 import { type Partition, PERIODS_AHEAD } from "../database/engine/engine.ts";
 import { openEngine } from "../database/engine/open-engine.ts";
 import { defineJob } from "./define-job.ts";
@@ -7,7 +6,7 @@ import { defineJob } from "./define-job.ts";
 export const makePartitionsJob = defineJob({
   name: "make-partitions",
   description: "Makes the partitions of the current and the next three periods of each dataset and aggregate.",
-  schema: makePartitionsInput,
+  schema: async () => (await import("../control/job-inputs.ts")).makePartitionsInput,
   mode: "maintenance",
   schedule: "5 0 * * *",
   async run(context): Promise<{ readonly made: readonly Partition[] }> {

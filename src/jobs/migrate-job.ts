@@ -1,5 +1,5 @@
 /** The job that migrates the database: what `mds migrate` does, with a record in the ledger. */
-import { migrateInput } from "../control/job-inputs.ts";
+import type { migrateInput } from "../control/job-inputs.ts";
 import { bringUpToDate } from "../database/bring-up-to-date.ts";
 import { runAsRole } from "../database/session.ts";
 import { defineJob, type JobDefinition } from "./define-job.ts";
@@ -13,7 +13,7 @@ export function migrateJob(onApplied: (migrations: number) => void): JobDefiniti
   return defineJob({
     name: "migrate",
     description: "Applies the migrations that are pending.",
-    schema: migrateInput,
+    schema: async () => (await import("../control/job-inputs.ts")).migrateInput,
     mode: "maintenance",
     async run(context): Promise<AppliedMigrations> {
       const { signal, admin, adminUrl } = context;

@@ -1,7 +1,7 @@
 /** Checks what a job is asked for by the job's own schema. */
 import type { z } from "zod";
 import { StoreError } from "../errors/store-error.ts";
-import type { JobDefinition } from "./define-job.ts";
+import { type JobDefinition, schemaOf } from "./define-job.ts";
 
 /** More wrong fields than this help nobody. */
 const MAX_REPORTED_FIELDS = 100;
@@ -12,7 +12,7 @@ const MAX_REPORTED_FIELDS = 100;
  * @throws StoreError `body_invalid` with the path of each wrong field.
  */
 export async function parseInput(definition: JobDefinition, input: unknown): Promise<unknown> {
-  const result = await definition.schema.safeParseAsync(input);
+  const result = await (await schemaOf(definition)).safeParseAsync(input);
   if (result.success) return result.data;
   throw invalid(definition.name, result.error.issues);
 }

@@ -1,17 +1,13 @@
 /** The built-in job `prune-runs`: keeps the ledger and what is kept of jobs from growing for ever. */
-import { z } from "zod";
 import { Runs } from "../client/runs.ts";
 import { listTenants } from "../database/tenants.ts";
 import { defineJob } from "./define-job.ts";
 import { pruneProgress } from "./job-progress.ts";
 
-const DEFAULT_DAYS = 90;
-const MAX_DAYS = 36_500;
-
 export const pruneRuns = defineJob({
   name: "prune-runs",
   description: "Deletes finished runs older than 90 days from every tenant's ledger and the system's.",
-  schema: z.strictObject({ days: z.number().int().min(1).max(MAX_DAYS).default(DEFAULT_DAYS) }),
+  schema: async () => (await import("../control/job-inputs.ts")).pruneRunsInput,
   mode: "maintenance",
   schedule: "20 3 * * *",
   async run({ input, admin, signal, report }) {

@@ -2,19 +2,17 @@
  * The job that works out a part of the history anew, or all of it, partition by partition. Another attempt goes on where
  * the one before was; what that one had marked and not worked out is worked out first.
  */
-import { z } from "zod";
-import { rebuildAggregatesInput } from "../control/job-inputs.ts";
+import type { z } from "zod";
+import type { rebuildAggregatesInput } from "../control/job-inputs.ts";
 import { type AggregateRefresh, rebuildAggregates } from "../database/aggregates.ts";
 import { defineJob, type JobContext } from "./define-job.ts";
-
-const checkpoint = z.object({ next_start: z.string() });
 
 type RebuildContext = JobContext<z.output<typeof rebuildAggregatesInput>>;
 
 export const rebuildAggregatesJob = defineJob({
   name: "rebuild-aggregates",
   description: "Works out aggregates anew from the stored bars.",
-  schema: rebuildAggregatesInput,
+  schema: async () => (await import("../control/job-inputs.ts")).rebuildAggregatesInput,
   mode: "backfill",
   datasetOf: ({ dataset }) => dataset,
   run: (context) => rebuildInJob(context),
@@ -23,14 +21,14 @@ export const rebuildAggregatesJob = defineJob({
 /** The work, for the job that refreshes too. */
 export function rebuildInJob(context: RebuildContext): Promise<AggregateRefresh> {
   const { dataset, aggregates, start, end } = context.input;
-  const saved = checkpoint.safeParse(context.checkpoint);
+  const saved = context.checkpoint as { readonly next_start?: unknown } | null | undefined;
   return rebuildAggregates(context.admin, {
     dataset,
     signal: context.signal,
     ...(aggregates && { aggregates }),
     ...(start !== undefined && { start }),
     ...(end !== undefined && { end }),
-    ...(saved.success && { resumeAt: saved.data.next_start }),
+    ...(typeof saved?.next_start === "string" && { resumeAt: saved.next_start }),
     onStep: (step) => reportStep(context, step),
     onPartition: (nextStart) => context.saveCheckpoint({ next_start: nextStart }),
   });

@@ -2,7 +2,6 @@
  * The job that brings aggregates up to date, every minute. It works out what was written, changed or deleted since; with
  * a start or an end everything between them, as the job that rebuilds does.
  */
-import { refreshAggregatesInput } from "../control/job-inputs.ts";
 import { refreshAggregates } from "../database/aggregates.ts";
 import { defineJob } from "./define-job.ts";
 import { rebuildInJob, reportStep } from "./rebuild-aggregates-job.ts";
@@ -14,7 +13,7 @@ import { rebuildInJob, reportStep } from "./rebuild-aggregates-job.ts";
 export const refreshAggregatesJob = defineJob({
   name: "refresh-aggregates",
   description: "Brings aggregates up to date with what was written.",
-  schema: refreshAggregatesInput,
+  schema: async () => (await import("../control/job-inputs.ts")).refreshAggregatesInput,
   mode: "maintenance",
   datasetOf: ({ dataset }) => dataset,
   schedule: "* * * * *",

@@ -3,7 +3,6 @@
  * What was dropped is told to the ledger partition by partition, with rows and span, as soon as it is gone; an attempt
  * after a crash goes on with the same plan, so that the outcome is that of one attempt.
  */
-import { retentionInput } from "../control/job-inputs.ts";
 import type { DroppedPartition, RetentionPlan } from "../database/engine/engine.ts";
 import { openEngine } from "../database/engine/open-engine.ts";
 import type { JsonObject } from "../datasets/dataset.ts";
@@ -21,7 +20,7 @@ export interface RetentionResult {
 export const retentionJob = defineJob({
   name: "retention",
   description: "Drops the partitions that the policies no longer keep.",
-  schema: retentionInput,
+  schema: async () => (await import("../control/job-inputs.ts")).retentionInput,
   mode: "maintenance",
   schedule: "15 1 * * *",
   async run(context): Promise<RetentionResult> {

@@ -8,7 +8,7 @@ import { ENDPOINTS } from "../control/endpoints.ts";
 import { SCHEMAS } from "../control/schemas.ts";
 import { ERROR_CODES, type ErrorCode } from "../errors/codes.ts";
 import { PROBLEM_CONTENT_TYPE } from "../http/problem.ts";
-import type { JobDefinition } from "../jobs/define-job.ts";
+import { type JobDefinition, schemaOf } from "../jobs/define-job.ts";
 
 type JsonSchema = z.core.JSONSchema.BaseSchema;
 interface Content {
@@ -76,18 +76,18 @@ const IDEMPOTENCY_KEY: Parameter = {
 };
 
 /** Makes the document. `definitions` are the jobs that this service knows. */
-export function openApiDocument(options: {
+export async function openApiDocument(options: {
   readonly version: string;
   readonly definitions: readonly JobDefinition[];
-}): OpenApiDocument {
-  const backfills = options.definitions.filter(({ mode }) => mode === "backfill");
+}): Promise<OpenApiDocument> {
+  const backfill = await backfillSchema(options.definitions.filter(({ mode }) => mode === "backfill"));
   const endpoints: readonly (readonly [string, Endpoint])[] = Object.entries(ENDPOINTS);
   const schemas = jsonSchemas();
   const paths: Record<string, Record<string, Operation>> = {};
   for (const [id, endpoint] of endpoints) {
     const parameters = parametersOf(endpoint, schemas);
     paths[endpoint.path] ??= {};
-    paths[endpoint.path]![endpoint.method.toLowerCase()] = operationOf(id, endpoint, parameters, backfills);
+    paths[endpoint.path]![endpoint.method.toLowerCase()] = operationOf(id, endpoint, parameters, backfill);
   }
   const inParameters = new Set<string | undefined>(endpoints.flatMap(([, { params, query }]) => [params, query]));
   return {
@@ -109,7 +109,7 @@ function operationOf(
   operationId: string,
   endpoint: Endpoint,
   parameters: readonly Parameter[],
-  backfills: readonly JobDefinition[],
+  backfill: JsonSchema,
 ): Operation {
   const { tag, summary, description, auth, body, isBodyOptional = false } = endpoint;
   return {
@@ -119,13 +119,13 @@ function operationOf(
     ...(description !== undefined && { description }),
     security: auth === "none" ? [] : [{ [auth]: [] }],
     ...(parameters.length > 0 && { parameters }),
-    ...(body !== undefined && { requestBody: { required: !isBodyOptional, content: contentOf(body, backfills) } }),
+    ...(body !== undefined && { requestBody: { required: !isBodyOptional, content: contentOf(body, backfill) } }),
     responses: { ...successes(endpoint), ...failures(endpoint) },
   };
 }
 
-function contentOf(body: NonNullable<Endpoint["body"]>, backfills: readonly JobDefinition[]): Content {
-  if (body === "backfill") return { [JSON_TYPE]: { schema: backfillSchema(backfills) } };
+function contentOf(body: NonNullable<Endpoint["body"]>, backfill: JsonSchema): Content {
+  if (body === "backfill") return { [JSON_TYPE]: { schema: backfill } };
   if (body !== "rows") return { [JSON_TYPE]: { schema: refTo(body) } };
   const rows: JsonSchema = { type: "array", items: { type: "object" } };
   return { [NDJSON_TYPE]: { schema: { type: "string" } }, [JSON_TYPE]: { schema: rows } };
@@ -149,14 +149,16 @@ function parametersOf({ params, query, makesJob }: Endpoint, schemas: ReturnType
   return [...inPlace(params, "path"), ...inPlace(query, "query"), ...(makesJob ? [IDEMPOTENCY_KEY] : [])];
 }
 
-function backfillSchema(backfills: readonly JobDefinition[]): JsonSchema {
+async function backfillSchema(backfills: readonly JobDefinition[]): Promise<JsonSchema> {
   if (backfills.length === 0) return { type: "object" };
   return {
-    anyOf: backfills.map(({ name, description, schema }) => ({
-      ...plain(z.toJSONSchema(schema, TARGET)),
-      title: name,
-      description,
-    })),
+    anyOf: await Promise.all(
+      backfills.map(async (definition) => ({
+        ...plain(z.toJSONSchema(await schemaOf(definition), TARGET)),
+        title: definition.name,
+        description: definition.description,
+      })),
+    ),
   };
 }
 

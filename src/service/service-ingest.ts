@@ -9,6 +9,7 @@ import { messageOf, StoreError } from "../errors/store-error.ts";
 import type { FeedbackBus } from "../feedback/feedback-bus.ts";
 import { backoffMs } from "../resilience/backoff.ts";
 import { withDeadline } from "../resilience/with-deadline.ts";
+import { youngHeapBound } from "../resilience/young-heap.ts";
 import { canWriteTo } from "./can-write-to.ts";
 import type { ComponentReport, HealthProbe } from "./health-monitor.ts";
 import type { IngestOptions, OpenIngest } from "./open-ingest.ts";
@@ -48,6 +49,7 @@ export class ServiceIngest {
   readonly #wanted = Promise.withResolvers<void>();
   readonly #tried = Promise.withResolvers<void>();
   readonly #waiting = new Set<AbortController>();
+  readonly #boundYoungHeap = youngHeapBound();
   #opening: Promise<void> | undefined;
   #open: OpenIngest | undefined;
   #fault: StoreError | undefined;
@@ -135,6 +137,7 @@ export class ServiceIngest {
 
   async #submit(dataset: DatasetName, tenantId: string, rows: readonly unknown[]): Promise<void> {
     this.#refuseIfNeeded();
+    this.#boundYoungHeap();
     const waiting = new AbortController();
     const timer = setTimeout(() => waiting.abort(tooSlow()), MAX_WAIT_MS);
     this.#waiting.add(waiting);

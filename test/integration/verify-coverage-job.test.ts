@@ -5,6 +5,7 @@ import type { z } from "zod";
 import { openStore } from "../../src/client/open-store.ts";
 import type { verifyCoverageInput } from "../../src/control/job-inputs.ts";
 import { verifyCoverageJob } from "../../src/jobs/backfill/verify-coverage-job.ts";
+import { schemaOf } from "../../src/jobs/define-job.ts";
 import { bar, manyBars } from "../support/bars.ts";
 import { type AttemptOptions, attemptJob } from "../support/job-context.ts";
 import { scratchFolder } from "../support/mds-command.ts";
@@ -149,7 +150,8 @@ describe("coverage of a tenant's series", () => {
     ["holidays elsewhere", { calendar: { ...weekly, sessions, holidays_file: "/etc/passwd" } }, "backfill_refused"],
   ])("refuses %s before the job is queued", async (_, input, code) => {
     const job = verifyCoverageJob({ dirs: [inside] });
-    expect(() => job.accept!(job.schema.parse({ ...window, ...input }))).toThrow(expect.objectContaining({ code }));
+    const parsed = (await schemaOf(job)).parse({ ...window, ...input });
+    expect(() => job.accept!(parsed)).toThrow(expect.objectContaining({ code }));
     expect((await run(input)).error).toMatchObject({ code });
   });
 

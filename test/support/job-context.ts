@@ -3,7 +3,7 @@ import type { z } from "zod";
 import { openStore, type Store } from "../../src/client/open-store.ts";
 import type { RunProgress } from "../../src/client/run-input.ts";
 import { openPool } from "../../src/database/pool.ts";
-import type { JobContext, JobDefinition } from "../../src/jobs/define-job.ts";
+import { type JobContext, type JobDefinition, schemaOf } from "../../src/jobs/define-job.ts";
 import { createLogger } from "../../src/telemetry/logger.ts";
 import type { TestDatabase } from "./test-database.ts";
 
@@ -36,7 +36,7 @@ export async function attemptJob<Schema extends z.ZodType>(
   input: z.input<Schema>,
   options: AttemptOptions = {},
 ): Promise<Attempt> {
-  const parsed = definition.schema.parse(input);
+  const parsed = (await schemaOf(definition)).parse(input);
   const reports: Attempt["reports"][number][] = [];
   const stores: Store[] = [];
   let checkpoint = options.checkpoint;

@@ -15,7 +15,7 @@ import {
 } from "../../files/dump-files.ts";
 import { DEFAULT_TEMPLATE, dumpName } from "../../files/dump-name.ts";
 import { TEXT_FORMATS, type TextFormat } from "../../files/text-form.ts";
-import { youngHeapBound } from "../bound-young-heap.ts";
+import { youngHeapBound } from "../../resilience/young-heap.ts";
 import { withStore } from "../connect.ts";
 import { addExamples, addJsonFlag, addTenantFlags, type TenantFlags } from "../flags.ts";
 import { nothingFound } from "../other-case.ts";

@@ -55,6 +55,7 @@ export function ingest(command: Command, shell: Shell): void {
     "npx mds ingest bars 'data/*.csv.gz' --set vendor=x,timeframe=1d --rejects rejects.ndjson",
     "npx mds ingest bars bars.csv --set vendor=x,timeframe=1m --via coordinator",
     "npx mds ingest bars BTCUSDT-1m-2025-01.csv --format binance --set symbol=BTCUSDT,timeframe=1m",
+    "npx mds ingest bars 'history/*.csv.gz' --set vendor=x,timeframe=1m --trusted",
     "curl -s https://example.com/signals.ndjson | npx mds ingest signals - --set vendor=x",
   );
 }
@@ -67,6 +68,10 @@ export function addLoadFlags(command: Command): Command {
       "--batch-rows <rows>",
       `rows a transaction; ${DEFAULT_BATCH_ROWS} unless given`,
       wholeNumber(1, MAX_BATCH_ROWS),
+    )
+    .option(
+      "--trusted",
+      "new rows by COPY as the tables' owner, for ADMIN_DATABASE_URL; checks and outcome are the same",
     )
     .option("--dry-run", "read and check everything, write nothing; needs no database");
   return addJsonFlag(addTenantFlags(command));

@@ -1,6 +1,7 @@
 /** `mds jobs list|show|cancel|retry`: jobs that wait, run or have ended. */
 import { type Command, Option } from "commander";
-import { JOB_STATES, type Job, type JobState } from "../../contracts/job.ts";
+import type { Job, JobState } from "../../contracts/job.ts";
+import { JOB_STATES } from "../../contracts/job-states.ts";
 import { escapeUnsafe } from "../../datasets/values/show-value.ts";
 import { getJob, listJobs } from "../../jobs/job-records.ts";
 import type { JobRunner } from "../../jobs/runner.ts";

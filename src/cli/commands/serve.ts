@@ -16,7 +16,6 @@ import { runService } from "../../service/server.ts";
 import { createLogger, type Logger } from "../../telemetry/logger.ts";
 import { StoreMetrics } from "../../telemetry/metrics.ts";
 import { type KeptAdminToken, keepAdminToken } from "../admin-token-file.ts";
-import { EmbeddedServiceDatabase } from "../embedded-service-database.ts";
 import { addExamples } from "../flags.ts";
 import { SAME_SIGNAL_MS } from "../interruption.ts";
 import type { Output } from "../output.ts";
@@ -79,6 +78,7 @@ async function serveEmbedded(output: Output, config: LoadedConfig, log: Logger):
   const { dataDir, adminToken } = config.values;
   const kept = adminToken === undefined ? await keepAdminToken(dataDir) : undefined;
   let lost: { readonly error: unknown } | undefined;
+  const { EmbeddedServiceDatabase } = await import("../embedded-service-database.ts");
   const database = EmbeddedServiceDatabase.start({
     dataDir,
     engine: config.values.engine,

@@ -120,6 +120,14 @@ export function createColumnPage(dataset: DatasetShape, capacity: number): Colum
   };
 }
 
+/** Places of the halves of a 64-bit number in this machine's memory. */
+const [LOW, HIGH] = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1 ? [0, 1] : [1, 0];
+
+/** Whole numbers as their halves: making a bigint of each would cost more than all else about it. */
+function halvesOf({ buffer, byteOffset, length }: BigInt64Array): Int32Array {
+  return new Int32Array(buffer, byteOffset, 2 * length);
+}
+
 /**
  * Appends to `page` the rows of one binary COPY of (series_id, time, content key if any, values…); values that are
  * neither float8 nor int8 as text.
@@ -129,6 +137,8 @@ export function createColumnPage(dataset: DatasetShape, capacity: number): Colum
 export function decodeCopy(bytes: Buffer, page: ColumnPage): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const fields = page.columns.length + (page.contentKeys === undefined ? 2 : 3);
+  const times = halvesOf(page.times);
+  const halves = page.columns.map(({ values }) => (values instanceof BigInt64Array ? halvesOf(values) : undefined));
   let at = COPY_HEADER_BYTES;
   let row = page.length;
   for (;;) {
@@ -142,13 +152,16 @@ export function decodeCopy(bytes: Buffer, page: ColumnPage): void {
       );
     }
     page.seriesIds[row] = view.getInt32(at + 4);
-    page.times[row] = BigInt(view.getInt32(at + 12) * TWO_TO_32 + view.getUint32(at + 16) + POSTGRES_EPOCH_US);
+    const time = view.getInt32(at + 12) * TWO_TO_32 + view.getUint32(at + 16) + POSTGRES_EPOCH_US;
+    const high = Math.floor(time / TWO_TO_32);
+    times[2 * row + HIGH] = high;
+    times[2 * row + LOW] = time - high * TWO_TO_32;
     at += 20;
     if (page.contentKeys !== undefined) {
       page.contentKeys[row] = bytes.toString("hex", at + 4, at + 4 + view.getInt32(at));
       at += 4 + view.getInt32(at);
     }
-    at = decodeValues(view, bytes, at, page.columns, row);
+    at = decodeValues(view, bytes, at, page.columns, halves, row);
     row++;
   }
   page.length = row;
@@ -159,17 +172,22 @@ function decodeValues(
   bytes: Buffer,
   start: number,
   columns: readonly ValueBuffer[],
+  halves: readonly (Int32Array | undefined)[],
   row: number,
 ): number {
   let at = start;
-  for (const { values, nulls } of columns) {
+  for (let slot = 0; slot < columns.length; slot++) {
+    const { values, nulls } = columns[slot]!;
+    const whole = halves[slot];
     const length = view.getInt32(at);
     const isNull = length === NULL_LENGTH;
     at += 4;
     nulls[row] = isNull ? 1 : 0;
-    if (Array.isArray(values)) values[row] = isNull ? "" : bytes.toString("utf8", at, at + length);
-    else if (values instanceof BigInt64Array) values[row] = isNull ? 0n : view.getBigInt64(at);
-    else values[row] = isNull ? Number.NaN : view.getFloat64(at);
+    if (whole !== undefined) {
+      whole[2 * row + HIGH] = isNull ? 0 : view.getInt32(at);
+      whole[2 * row + LOW] = isNull ? 0 : view.getInt32(at + 4);
+    } else if (Array.isArray(values)) values[row] = isNull ? "" : bytes.toString("utf8", at, at + length);
+    else (values as Float64Array)[row] = isNull ? Number.NaN : view.getFloat64(at);
     if (!isNull) at += length;
   }
   return at;

@@ -3,7 +3,7 @@
  * else, whoever started the job. A bad line costs itself alone, a bad file itself alone: the others are read, and the job
  * then ends as failed and names it. Goes on from its checkpoint after a crash; what is read twice changes nothing.
  */
-import { type IngestFilesInput, ingestFilesInput } from "../../control/job-inputs.ts";
+import type { IngestFilesInput, ingestFilesInput } from "../../control/job-inputs.ts";
 import { DATASET_NAMES, type DatasetName } from "../../datasets/registry.ts";
 import type { ErrorCode } from "../../errors/codes.ts";
 import { StoreError } from "../../errors/store-error.ts";
@@ -41,7 +41,7 @@ export function ingestFilesJob(access: BackfillAccess): JobDefinition<typeof ing
   return defineJob({
     name: "ingest-files",
     description: "Brings CSV and NDJSON files, or URLs of them, into a dataset.",
-    schema: ingestFilesInput,
+    schema: async () => (await import("../../control/job-inputs.ts")).ingestFilesInput,
     mode: "backfill",
     tenantOf: ({ tenant }) => tenant,
     datasetOf: ({ dataset }) => dataset,

@@ -6,7 +6,7 @@
 import { createHash } from "node:crypto";
 import type { Store } from "../../client/open-store.ts";
 import { timeOf } from "../../client/window.ts";
-import { type VerifyCoverageInput, verifyCoverageInput } from "../../control/job-inputs.ts";
+import type { VerifyCoverageInput, verifyCoverageInput } from "../../control/job-inputs.ts";
 import { timeZone } from "../../datasets/values/time-zone.ts";
 import { parseTimeframe, type Timeframe } from "../../datasets/values/timeframe.ts";
 import { StoreError } from "../../errors/store-error.ts";
@@ -28,7 +28,7 @@ export function verifyCoverageJob(access: Pick<BackfillAccess, "dirs">): JobDefi
   return defineJob({
     name: "verify-coverage",
     description: "Compares the bars of series with a calendar, and reports gaps.",
-    schema: verifyCoverageInput,
+    schema: async () => (await import("../../control/job-inputs.ts")).verifyCoverageInput,
     mode: "backfill",
     tenantOf: ({ tenant }) => tenant,
     datasetOf: () => "bars",
