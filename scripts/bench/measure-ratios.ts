@@ -1,6 +1,6 @@
 /**
- * A short run of what matters most, as ratios to a limit that is measured in turns with it: upserts, replays and the coordinator
- * beside COPY in, a window beside COPY out. Each as time, and as processor time of client and server, which hardly depends
+ * A short run of what matters most, as ratios to a limit that is measured in turns with it: upserts, replays, trusted loads and the
+ * coordinator beside COPY in, a window beside COPY out. Each as time, and as processor time of client and server, which hardly depends
  * on what else the machine does. Takes half a minute at most, with fewer rounds on a machine that is busy.
  */
 import { rm } from "node:fs/promises";
@@ -14,7 +14,7 @@ import {
 import { copyBars, emptyBars, encodeBars } from "../../src/bench/copy-limit.ts";
 import { COPY_COLUMNS } from "../../src/bench/encode-copy.ts";
 import { symbolName } from "../../src/bench/generate-market.ts";
-import { type BenchContext, settle, withBenchStore } from "../../src/bench/scenario.ts";
+import { type BenchContext, settle, withBenchStore, withTrustedBars } from "../../src/bench/scenario.ts";
 import { coordinated } from "../../src/bench/scenarios/coordinator.ts";
 import { ratios, type Taken, type Turn, takeTurns } from "../../src/bench/turns.ts";
 import type { Store } from "../../src/client/open-store.ts";
@@ -53,18 +53,21 @@ async function writing(context: BenchContext, store: Store, folder: string): Pro
   const encoded = await encodeBars(owner, bars);
   const empty = { rows: bars.length, application: CLIENT_APPLICATION, prepare: () => emptyBars(owner) };
   const upsert = (): Promise<unknown> => store.bars.upsert(bars, { signal });
-  const turns = {
-    copy: { ...empty, application: OWNER_APPLICATION, run: () => copyBars(owner, encoded, signal) },
-    fresh: { ...empty, run: upsert },
-    replay: { ...empty, prepare: () => settle(owner), run: upsert },
-    coordinator: { ...empty, run: () => coordinated(store, bars, folder) },
-  };
-  const { copy, fresh, replay, coordinator } = await takeForSoLong(context, MAX_ROUNDS, WRITING_MS, turns);
-  return {
-    ...both("fresh rows, of COPY in", fresh, copy),
-    ...both("replayed rows, of COPY in", replay, copy),
-    ...both("coordinator, of the direct upsert", coordinator, fresh),
-  };
+  return withTrustedBars(context, async (load) => {
+    const { copy, fresh, replay, trusted, coordinator } = await takeForSoLong(context, MAX_ROUNDS, WRITING_MS, {
+      copy: { ...empty, application: OWNER_APPLICATION, run: () => copyBars(owner, encoded, signal) },
+      fresh: { ...empty, run: upsert },
+      replay: { ...empty, prepare: () => settle(owner), run: upsert },
+      trusted: { ...empty, run: () => load.upsert(bars, { signal }) },
+      coordinator: { ...empty, run: () => coordinated(store, bars, folder) },
+    });
+    return {
+      ...both("fresh rows, of COPY in", fresh, copy),
+      ...both("replayed rows, of COPY in", replay, copy),
+      ...both("trusted load, of COPY in", trusted, copy),
+      ...both("coordinator, of the direct upsert", coordinator, fresh),
+    };
+  });
 }
 
 async function reading(context: BenchContext, store: Store): Promise<MeasuredRatios> {

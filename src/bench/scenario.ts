@@ -1,5 +1,6 @@
 /** What a scenario of the benchmark gets and what it gives back. */
 import { openStore, type Store } from "../client/open-store.ts";
+import { openTrustedLoad, type TrustedDataset } from "../client/trusted-load.ts";
 import type { Connection } from "../database/pool.ts";
 import { type BenchDatabase, CLIENT_APPLICATION } from "./bench-database.ts";
 
@@ -58,6 +59,19 @@ export async function withBenchStore<T>(context: BenchContext, work: (store: Sto
   } finally {
     await store.close();
   }
+}
+
+/** Some work with a trusted load of bars, its connections gone afterwards. */
+export async function withTrustedBars<T>(
+  context: BenchContext,
+  work: (load: TrustedDataset) => Promise<T>,
+): Promise<T> {
+  const { url, adminUrl } = context.database;
+  await using load = await openTrustedLoad({
+    ...{ url, adminUrl, signal: context.signal },
+    applicationName: CLIENT_APPLICATION,
+  });
+  return await work(load.dataset("bars"));
 }
 
 /** Drops the partitions with all that is in them. */

@@ -3,7 +3,7 @@
  * into the same table, and beside the ways by hand; for loads of different shapes. All of it is done in turns.
  */
 import type { Store } from "../../client/open-store.ts";
-import { openTrustedLoad, type TrustedDataset } from "../../client/trusted-load.ts";
+import type { TrustedDataset } from "../../client/trusted-load.ts";
 import type { BarColumns } from "../bar-columns.ts";
 import { halvesOf, makeBars, SHAPES, type Shape } from "../bar-load.ts";
 import { CLIENT_APPLICATION, OWNER_APPLICATION } from "../bench-database.ts";
@@ -18,6 +18,7 @@ import {
   settle,
   type Target,
   withBenchStore,
+  withTrustedBars,
 } from "../scenario.ts";
 import { percent, ratioOf, type Taken, type Turn, takeTurns, writeFigure } from "../turns.ts";
 
@@ -38,7 +39,7 @@ export const ingest: Scenario = {
       const reports: ScenarioReport[] = [];
       for (const shape of Object.keys(SHAPES) as Shape[]) {
         const run = (store: Store, load: TrustedDataset) => runShape(context, { store, load, hand, shape });
-        reports.push(await withBenchStore(context, (store) => withTrusted(context, (load) => run(store, load))));
+        reports.push(await withBenchStore(context, (store) => withTrustedBars(context, (load) => run(store, load))));
       }
       return {
         figures: reports.flatMap(({ figures }) => figures),
@@ -51,15 +52,6 @@ export const ingest: Scenario = {
       };
     }),
 };
-
-async function withTrusted<T>(context: BenchContext, work: (load: TrustedDataset) => Promise<T>): Promise<T> {
-  const { url, adminUrl } = context.database;
-  await using load = await openTrustedLoad({
-    ...{ url, adminUrl, signal: context.signal },
-    applicationName: CLIENT_APPLICATION,
-  });
-  return await work(load.dataset("bars"));
-}
 
 interface Load {
   readonly store: Store;
