@@ -3,14 +3,16 @@
 # mmdebstrap and the Node binary of node_modules, build with buildah, run with runc (or, where that cannot work, in a
 # chroot) as uid 999 with a read-only root and no capabilities, against a real PostgreSQL. Installs what it needs with
 # apt; where it cannot, it says what is missing and ends with 77. Needs root, and `npm ci` to have run.
-# IMAGE_CHECK_RUNTIME=chroot takes the chroot at once; IMAGE_CHECK_MIRROR is another mirror of Debian.
+# IMAGE_CHECK_RUNTIME=chroot takes the chroot at once; IMAGE_CHECK_MIRROR is another mirror of Debian;
+# IMAGE_CHECK_READY_MS gives a start more time than the 5 s that it may take on a machine that does nothing else.
 # shellcheck disable=SC2016 # Some of its lines run inside the image, and expand there.
+# Its inner time limits leave what they start in its own group of processes, so that who stops it stops all of it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PATH="$PATH:/usr/sbin:/sbin"
 
 readonly MOST_BYTES=$((60 * 1000 * 1000)) # over the base image
-readonly READY_MS=5000
+readonly READY_MS=${IMAGE_CHECK_READY_MS:-5000}
 readonly STOP_MS=10000
 readonly SKIPPED=77
 readonly MIRROR=${IMAGE_CHECK_MIRROR:-http://deb.debian.org/debian}
@@ -60,7 +62,7 @@ for tool in buildah mmdebstrap runc curl jq; do command -v "$tool" >/dev/null ||
 [ -n "$(find_postgres)" ] || missing+=(postgresql)
 if [ "${#missing[@]}" -gt 0 ]; then
   say "Installing ${missing[*]}."
-  if ! { command -v apt-get && timeout 60 apt-get update -qq && DEBIAN_FRONTEND=noninteractive timeout 180 \
+  if ! { command -v apt-get && timeout --foreground 60 apt-get update -qq && DEBIAN_FRONTEND=noninteractive timeout --foreground 180 \
     apt-get install -y -qq --no-install-recommends "${missing[@]}"; } >/dev/null 2>&1; then
     skip "missing: ${missing[*]}; they are Debian packages of these names."
   fi
@@ -80,7 +82,7 @@ cleanup() {
   runc --root "$work/runc" delete --force mds-image-check >/dev/null 2>&1 || true
   [ ! -f "$work/data/postmaster.pid" ] || su postgres -s /bin/sh -c "$postgres/pg_ctl -D $work/data stop -m immediate" >/dev/null 2>&1 || true
   umount --recursive "$work/root" >/dev/null 2>&1 || true
-  umount "$work/fast" >/dev/null 2>&1 || true
+  umount --recursive "$work/fast" >/dev/null 2>&1 || true
   rm -rf --one-file-system "$work"
 }
 trap cleanup EXIT
@@ -95,7 +97,7 @@ store() { buildah --root "$fast/storage" --runroot "$fast/run" --storage-driver 
 phase "making a stand-in of node:24-bookworm-slim"
 base="$fast/base"
 # Near enough to Debian's slim image, which leaves out documentation too.
-timeout 180 mmdebstrap --mode=root --variant=minbase --dpkgopt='path-exclude=/usr/share/doc/*' \
+timeout --foreground 180 mmdebstrap --mode=root --variant=minbase --dpkgopt='path-exclude=/usr/share/doc/*' \
   --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
   bookworm "$base" "$MIRROR" >"$work/base.log" 2>&1 || {
   tail -n 3 "$work/base.log"
@@ -265,7 +267,7 @@ else
   exit 1
 fi
 await_end() { # pid; gives its exit code in $code, after twice the time that it may take by force
-  timeout $((2 * STOP_MS / 1000)) tail --pid="$1" -s 0.05 -f /dev/null || kill -KILL "$1"
+  timeout --foreground $((2 * STOP_MS / 1000)) tail --pid="$1" -s 0.05 -f /dev/null || kill -KILL "$1"
   code=0
   wait "$1" || code=$?
 }

@@ -35,6 +35,8 @@ export interface StoreOptions {
   readonly signal?: AbortSignal;
 }
 
+/** What no driver could make sense of; without it, a slip would lead to some other server. */
+const URL_FORM = /^postgres(ql)?(\+\w+)?:\/\//;
 const DEFAULTS = { maxConnections: 4, timeoutMs: 30_000, connectTimeoutMs: 5_000 } as const;
 /** More connections than this from one process slow the server down for everybody. */
 const MAX_CONNECTIONS = 100;
@@ -49,6 +51,9 @@ export async function openStore(options: StoreOptions): Promise<Store> {
       "usage",
       `maxConnections is ${maxConnections}; it must be a whole number from 1 to ${MAX_CONNECTIONS}.`,
     );
+  }
+  if (!URL_FORM.test(options.url)) {
+    throw new StoreError("usage", "url is no PostgreSQL URL; it must be postgres://user:password@host:5432/database.");
   }
   const pool = openPool({
     url: options.url,

