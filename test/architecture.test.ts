@@ -50,6 +50,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   "@redis/client": ["feedback/redis-"],
   "ajv/dist/2020.js": ["registry/"],
   "pg-boss": ["jobs/"],
+  "@uwdata/flechette": ["client/arrow-stream"],
   commander: ["cli/"],
   "process.env": ["config/load.ts"],
   "console.": ["cli/output.ts"],

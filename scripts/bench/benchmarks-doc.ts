@@ -56,6 +56,7 @@ const CHARTS: Readonly<Record<string, readonly Chart[]>> = {
     { title: "10,000 bars among many partitions", where: { bars: 10_000, partitions: "max" }, ...READ },
     { title: "The longest window", where: { bars: "max", partitions: "max" }, ...READ },
   ],
+  arrow: [{ title: "All bars", kind: "bar", labels: ["read"], ...RATE }],
   latest: [{ title: "Latest prices of 500 instruments", where: { partitions: "max" }, ...READ }],
   rollup: [{ title: "Hourly bars of one series", ...READ }],
   chain: [{ title: "Option chain", ...READ }],

@@ -11,6 +11,7 @@ import { goOn } from "./measure.ts";
 import { headText, scenarioText } from "./report.ts";
 import type { Scenario, ScenarioReport } from "./scenario.ts";
 import { aggregates } from "./scenarios/aggregates.ts";
+import { arrow } from "./scenarios/arrow.ts";
 import { chain } from "./scenarios/chain.ts";
 import { changes } from "./scenarios/changes.ts";
 import { columnstore } from "./scenarios/columnstore.ts";
@@ -91,6 +92,7 @@ const SCENARIOS: readonly Scenario[] = [
   datasets,
   replay,
   window,
+  arrow,
   latest,
   chain,
   aggregates,

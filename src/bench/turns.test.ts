@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Timing } from "./measure.ts";
-import { rateOf, ratioOf, ratios, readFigure, type Taken, writeFigure } from "./turns.ts";
+import { rateFigure, rateOf, ratioOf, ratios, readFigure, type Taken } from "./turns.ts";
 
 const timing = (ms: number): Timing<unknown> => ({ result: undefined, ms, clientMs: ms / 2, serverMs: ms / 4 });
 const taken = (rows: number, ...times: number[]): Taken => ({ rows, timings: times.map(timing) });
@@ -15,7 +15,7 @@ describe("what was measured in turns", () => {
   });
 
   it("says of writes the rate, the share of COPY and processor time", () => {
-    const figure = writeFigure(taken(1_000, 20, 20, 40), taken(1_000, 10, 10, 10));
+    const figure = rateFigure(taken(1_000, 20, 20, 40), taken(1_000, 10, 10, 10));
     expect(figure).toEqual({
       rows_per_s: 50_000,
       of_copy: 0.5,
@@ -24,7 +24,7 @@ describe("what was measured in turns", () => {
       server_cpu_us_per_row: 5,
     });
     const unseen = { rows: 1, timings: [{ ...timing(1), serverMs: null }] };
-    expect(writeFigure(unseen, unseen)["server_cpu_us_per_row"]).toBeNull();
+    expect(rateFigure(unseen, unseen)["server_cpu_us_per_row"]).toBeNull();
   });
 
   it("tells the first read from the others", () => {

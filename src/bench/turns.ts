@@ -76,8 +76,8 @@ export function ratioOf(taken: Taken, limit: Taken): number {
   return median(ratios(taken, limit));
 }
 
-/** What a table of writing says of one turn. */
-export function writeFigure(taken: Taken, copy: Taken): Figure {
+/** What a table of rates says of one turn. */
+export function rateFigure(taken: Taken, copy: Taken): Figure {
   const { rows, timings } = taken;
   const server = timings.flatMap(({ serverMs }) => serverMs ?? []);
   return {

@@ -6,6 +6,7 @@ import {
   type PageReadOptions,
   type RowPage,
   type RowReadOptions,
+  readArrow,
   readColumns,
   readPages,
   readRows,
@@ -79,6 +80,14 @@ export class DatasetClient<S extends DatasetShape> {
   }
 
   /**
+   * The rows of a window as an Arrow IPC stream, in pieces as they come: dimensions as dictionaries, times as
+   * timestamps in microseconds, UTC, float8 and int8 as they are, all else as text. For DuckDB, pandas, Polars and the like.
+   */
+  readArrow(query: WindowQuery<S>, options?: PublicOptions<PageReadOptions>): AsyncGenerator<Uint8Array> {
+    return readArrow(this.#target, query, options);
+  }
+
+  /**
    * The tenant's series that match; `ignoreCase` also finds those spelt in another case. Where a timeframe of bars is
    * named, those that an aggregate answers for are among them.
    */
@@ -103,6 +112,7 @@ export interface AnyDatasetClient {
   ): AsyncGenerator<Readonly<Record<string, unknown>>[]>;
   /** @internal The same rows as pages of columns, for files and the command. */
   readPages(query: AnyWindowQuery, options?: PageReadOptions): AsyncGenerator<RowPage>;
+  readArrow(query: AnyWindowQuery, options?: PublicOptions<PageReadOptions>): AsyncGenerator<Uint8Array>;
   series(
     query: AnyWindowQuery,
     options?: ReadOptions & { readonly ignoreCase?: boolean },

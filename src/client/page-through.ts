@@ -4,7 +4,7 @@
  */
 import type { ReadSession } from "../database/session.ts";
 import type { DatasetShape, ValueColumn } from "../datasets/dataset.ts";
-import { type ColumnPage, decodeCopy } from "../datasets/derive/codec.ts";
+import { type ColumnPage, decodeCopy, lastRowOf } from "../datasets/derive/codec.ts";
 import { formatTime } from "../datasets/values/time.ts";
 import type { FoundSeries, Window } from "./window.ts";
 
@@ -69,15 +69,22 @@ export async function* pageThrough(
     while (coming !== undefined) {
       const { from, series: asked, rows, bytes: arriving } = coming;
       const bytes = await arriving;
+      const last = lastRowOf(bytes, dataset);
+      const got = last?.rows ?? 0;
+      wanted -= got;
+      pageRows = nextPageRows(rows, got, bytes.length);
+      // Asked for first, so that the server works while this page is decoded.
+      coming = ask(
+        last === undefined || got < rows
+          ? start(from.series + asked.length)
+          : behindLast(last, placeOf(asked, last.seriesId, ids, from), window),
+      );
+      if (got === 0) continue;
       const page = room();
       const before = page.length;
       decodeCopy(bytes, page);
       renameSeries(page, before, asked);
-      const got = page.length - before;
-      wanted -= got;
-      pageRows = nextPageRows(rows, got, bytes.length);
-      coming = ask(got < rows ? start(from.series + asked.length) : behindLast(page, ids, from, window));
-      if (got > 0) yield page;
+      yield page;
     }
   } finally {
     // Whoever leaves early gets a connection that is free.
@@ -105,11 +112,17 @@ function nextPageRows(asked: number, got: number, bytes: number): number {
   return Math.max(1, Math.min(PAGE_ROWS, fitting, asked * MAX_GROWTH));
 }
 
-function behindLast(page: ColumnPage, ids: readonly number[], from: Position, window: Window): Position {
-  const row = page.length - 1;
-  const series = ids.indexOf(page.seriesIds[row]!, from.series);
-  const last = Number(page.times[row]);
-  const afterKey = page.contentKeys?.[row];
+/** The place of a series by the id that its rows have in the table that they are read from. */
+function placeOf(asked: readonly PagedSeries[], rowId: number, ids: readonly number[], from: Position): number {
+  const found = asked.find(({ id, aggregate }) => (aggregate?.seriesId ?? id) === rowId)!;
+  return ids.indexOf(found.id, from.series);
+}
+
+function behindLast(
+  { timeUs: last, contentKey: afterKey }: NonNullable<ReturnType<typeof lastRowOf>>,
+  series: number,
+  window: Window,
+): Position {
   const bounds = window.newestFirst
     ? { startUs: window.startUs, endUs: last }
     : { startUs: afterKey === undefined ? last + 1 : last, endUs: window.endUs };

@@ -5,6 +5,7 @@ import { type ColumnPage, createColumnPage } from "../datasets/derive/codec.ts";
 import type { ValueBuffer } from "../datasets/derive/row-batch.ts";
 import { parseJsonText } from "../datasets/values/json-text.ts";
 import { StoreError } from "../errors/store-error.ts";
+import { ArrowStream } from "./arrow-stream.ts";
 import { PAGE_ROWS, pageThrough } from "./page-through.ts";
 import {
   type AnsweringSeries,
@@ -136,6 +137,35 @@ export async function readColumns<S extends DatasetShape>(
     await session.close();
   }
   return columnsOfPage(dataset, all, series);
+}
+
+/**
+ * The same rows as an Arrow IPC stream, in pieces; a record batch has 20,000 rows at most.
+ *
+ * @throws StoreError `window_too_large` past a hundred thousand series.
+ */
+export async function* readArrow<S extends DatasetShape>(
+  target: ReadTarget<S>,
+  query: WindowQuery<S>,
+  options: PageReadOptions = {},
+): AsyncGenerator<Uint8Array> {
+  const { dataset } = target;
+  const window = windowOf(dataset, query);
+  const { session, found } = await findSeriesInSession(target, query, options);
+  try {
+    options.onSeries?.(found.map((one) => answering(dataset, one)));
+    const page = createColumnPage(dataset, PAGE_ROWS);
+    const emptyPage = (): ColumnPage => {
+      page.length = 0;
+      return page;
+    };
+    const stream = await ArrowStream.open(dataset, found);
+    yield stream.head(page);
+    for await (const rows of pageThrough(dataset, session, found, window, emptyPage)) yield stream.batch(rows);
+    yield stream.end();
+  } finally {
+    await session.close();
+  }
 }
 
 function rowsOf<S extends DatasetShape>(

@@ -40,6 +40,8 @@ export interface JobDefinition<Schema extends z.ZodType = z.ZodType> {
   readonly description: string;
   /** What a job is asked for; a function that loads it spares a process that schema until somebody asks. */
   readonly schema: Schema | (() => Promise<Schema>);
+  /** What the schema makes of `{}`, for a job that runs so often that its schema should not stay loaded for it. */
+  readonly defaults?: z.output<Schema>;
   readonly mode: RunMode;
   /** Whose ledger the runs are in: the tenant (slug or UUID) that the input names, else the system's. */
   tenantOf?(input: z.output<Schema>): string;

@@ -12,9 +12,14 @@ const MAX_REPORTED_FIELDS = 100;
  * @throws StoreError `body_invalid` with the path of each wrong field.
  */
 export async function parseInput(definition: JobDefinition, input: unknown): Promise<unknown> {
+  if (definition.defaults !== undefined && isEmpty(input)) return definition.defaults;
   const result = await (await schemaOf(definition)).safeParseAsync(input);
   if (result.success) return result.data;
   throw invalid(definition.name, result.error.issues);
+}
+
+function isEmpty(input: unknown): boolean {
+  return typeof input === "object" && input !== null && !Array.isArray(input) && Object.keys(input).length === 0;
 }
 
 function invalid(name: string, issues: readonly z.core.$ZodIssue[]): StoreError {

@@ -14,6 +14,7 @@ export const refreshAggregatesJob = defineJob({
   name: "refresh-aggregates",
   description: "Brings aggregates up to date with what was written.",
   schema: async () => (await import("../control/job-inputs.ts")).refreshAggregatesInput,
+  defaults: { dataset: "bars" },
   mode: "maintenance",
   datasetOf: ({ dataset }) => dataset,
   schedule: "* * * * *",

@@ -1,8 +1,11 @@
 /** Reading rows and latest prices: every format, every filter, and what is said when there is nothing. */
 import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { tableFromIPC } from "@uwdata/flechette";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { BAR_HEADER, barFile } from "../support/bar-lines.ts";
-import { type CommandResult, mds, scratchFolder, startMds } from "../support/mds-command.ts";
+import { type CommandResult, MDS, mds, scratchFolder, startMds, startProgram } from "../support/mds-command.ts";
 import { createTestDatabase, type TestDatabase } from "../support/test-database.ts";
 
 const TABLE_HEADER =
@@ -45,6 +48,20 @@ describe("mds query bars", () => {
     expect(lines).toHaveLength(25_001);
     expect(lines[0]).toMatch(TABLE_HEADER);
     expect(lines[1]).toMatch(/^test +AAA +1m +2024-01-01T00:00:00Z +100 +101 +99 +100\.5 +10$/);
+  });
+
+  it("writes an Arrow stream", async () => {
+    const path = join(scratch.path, "bars.arrows");
+    const command = [process.execPath, MDS, "query", "bars", "--timeframe", "1m", "--format", "arrow"];
+    const { done } = startProgram("/bin/sh", ["-c", `${command.map((word) => `'${word}'`).join(" ")} > '${path}'`], {
+      cwd: scratch.path,
+      env: { MDS_DSN: database.url },
+    });
+    expect(await done).toMatchObject({ code: 0, stderr: "" });
+    const table = tableFromIPC(await readFile(path));
+    expect(table.numRows).toBe(25_000);
+    expect(table.at(0)).toMatchObject({ vendor: "test", symbol: "AAA", timeframe: "1m", open_price: 100, vwap: null });
+    expect((await query("--symbol", "NOBODY", "--format", "arrow")).code).toBe(0);
   });
 
   it("prints CSV, NDJSON and JSON with the values exactly as stored", async () => {

@@ -18,7 +18,7 @@ import {
   settle,
   withBenchStore,
 } from "../scenario.ts";
-import { type Turn, takeTurns, writeFigure } from "../turns.ts";
+import { rateFigure, type Turn, takeTurns } from "../turns.ts";
 
 /** What becomes of the bar at a place; `isThere` tells of those that are stored before. */
 interface Change {
@@ -92,7 +92,7 @@ async function runChange(
   return Object.entries(taken).map(([variant, one]) => ({
     rows: name,
     variant,
-    ...writeFigure(one, taken["copy, fresh"]!),
+    ...rateFigure(one, taken["copy, fresh"]!),
   }));
 }
 

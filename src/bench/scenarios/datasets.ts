@@ -6,7 +6,7 @@ import type { DatasetName } from "../../datasets/registry.ts";
 import { CLIENT_APPLICATION, OWNER_APPLICATION } from "../bench-database.ts";
 import { generateFundamentals, generateNews, generateOptions, generateSignals } from "../generate-datasets.ts";
 import { type BenchContext, type Figure, REPETITIONS, type Scenario, withBenchStore } from "../scenario.ts";
-import { takeTurns, writeFigure } from "../turns.ts";
+import { rateFigure, takeTurns } from "../turns.ts";
 
 /** Their rows are larger than bars: a tenth of them says as much. */
 const SHARE = 10;
@@ -65,7 +65,7 @@ async function measureDataset({ database: { owner }, signal }: BenchContext, loa
   return Object.entries(taken).map(([variant, one]) => ({
     dataset: load.name,
     variant,
-    ...writeFigure(one, taken.copy),
+    ...rateFigure(one, taken.copy),
   }));
 }
 

@@ -26,7 +26,7 @@ import {
   withBenchStore,
 } from "../scenario.ts";
 import { slope } from "../slope.ts";
-import { percent, takeTurns, writeFigure } from "../turns.ts";
+import { percent, rateFigure, takeTurns } from "../turns.ts";
 
 const DAY_MS = 86_400_000;
 const SESSION_START_MS = (14 * 60 + 30) * 60_000;
@@ -188,7 +188,7 @@ async function measureSize(context: BenchContext, store: Store, load: Load, step
   const month = Date.UTC(FIRST_DROPPED_YEAR, step);
   await fillMonth(context, store, month, DROPPED_ROWS);
   const { detach_ms, drop_ms } = await dropMonth(context, month);
-  const { rows_per_s, of_copy, client_cpu_us_per_row, server_cpu_us_per_row } = writeFigure(taken.ingest, taken.copy);
+  const { rows_per_s, of_copy, client_cpu_us_per_row, server_cpu_us_per_row } = rateFigure(taken.ingest, taken.copy);
   const hasCpu = typeof server_cpu_us_per_row === "number";
   return {
     ingest_rows_per_s: rows_per_s!,

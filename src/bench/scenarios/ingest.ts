@@ -20,7 +20,7 @@ import {
   withBenchStore,
   withTrustedBars,
 } from "../scenario.ts";
-import { percent, ratioOf, type Taken, type Turn, takeTurns, writeFigure } from "../turns.ts";
+import { percent, rateFigure, ratioOf, type Taken, type Turn, takeTurns } from "../turns.ts";
 
 const FRESH = "fresh";
 const FRESH_TWO = "fresh, 2 connections";
@@ -88,7 +88,7 @@ async function runShape(context: BenchContext, { store, load, hand: { ways }, sh
   }
   const taken = await takeTurns(owner, context.signal, REPETITIONS, turns);
   return {
-    figures: Object.entries(taken).map(([variant, one]) => ({ shape, variant, ...writeFigure(one, taken["copy"]!) })),
+    figures: Object.entries(taken).map(([variant, one]) => ({ shape, variant, ...rateFigure(one, taken["copy"]!) })),
     targets: targetsOf(
       shape,
       taken,

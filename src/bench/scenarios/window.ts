@@ -20,6 +20,7 @@ import {
   type Target,
   withBenchStore,
 } from "../scenario.ts";
+import { drainPieces } from "./arrow.ts";
 
 /** One of the symbols; its rows lie among those of the others, as live data leaves them. */
 const AMONG_OTHERS = "SIM007";
@@ -126,7 +127,10 @@ function readWindow(context: BenchContext, hand: HandWrittenWays, window: Window
       rounds,
       copy: `copy (select ${COPY_COLUMNS} from store.bars_data where series_id = ${id}
         and ts >= '${start.toISOString()}' and ts < '${end.toISOString()}' order by ts) to stdout (format binary)`,
-      store: { [BOUNDED]: () => store.bars.readColumns({ ...series, start, end }) },
+      store: {
+        [BOUNDED]: () => store.bars.readColumns({ ...series, start, end }),
+        readArrow: () => drainPieces(store.bars.readArrow({ ...series, start, end })),
+      },
       byHand: { statement: BY_HAND, values: [...Object.values(series), start, end] },
     });
     return figures.map((figure) => ({ bars, ...figure }));

@@ -13,10 +13,13 @@ import { ROW_FORMATS, type RowFormatName, rowFormat } from "../row-formats.ts";
 import type { Shell } from "../shell.ts";
 import { addWindowFlags, queryOf, type WindowFlags, windowFilter } from "../window-flags.ts";
 
+/** Bytes, not text: an Arrow IPC stream. */
+const ARROW = "arrow";
+
 interface QueryFlags extends TenantFlags, WindowFlags {
   readonly limit?: number;
   readonly newestFirst?: boolean;
-  readonly format: RowFormatName;
+  readonly format: RowFormatName | typeof ARROW;
   readonly json?: boolean;
 }
 
@@ -25,7 +28,9 @@ export function query(command: Command, shell: Shell): void {
   addWindowFlags(command)
     .option("--limit <rows>", "at most so many rows", wholeNumber(0, Number.MAX_SAFE_INTEGER))
     .option("--newest-first", "within each series the newest row first")
-    .addOption(new Option("--format <format>", "how rows are printed").choices(ROW_FORMATS).default("table"));
+    .addOption(
+      new Option("--format <format>", "how rows are printed").choices([...ROW_FORMATS, ARROW]).default("table"),
+    );
   addJsonFlag(addTenantFlags(command)).action(async (name: DatasetName, flags: QueryFlags) => {
     const filter = windowFilter([name], flags);
     await withStore(shell, shell.configure({ dsn: flags.dsn, tenant: flags.tenant }), "query", (store, signal) =>
@@ -36,6 +41,7 @@ export function query(command: Command, shell: Shell): void {
     command,
     "npx mds query bars --symbol BTC-USD --timeframe 1m --start 2016-10-07T00:00:00Z --limit 10",
     "npx mds query bars --vendor coinbase --format csv > bars.csv",
+    "npx mds query bars --symbol BTC-USD --timeframe 1m --format arrow > bars.arrows",
     "npx mds query options --symbol AAPL --expiry 2024-06-21 --option-type C --newest-first --limit 20",
   );
 }
@@ -47,15 +53,23 @@ async function print(
   { limit, newestFirst, format: formatName, json }: QueryFlags,
   signal: AbortSignal,
 ): Promise<void> {
-  const { dataset } = client;
-  const format = rowFormat(json ? "json" : formatName, dataset);
   const window = { ...queryOf(filter), ...(limit !== undefined && { limit }), ...(newestFirst && { newestFirst }) };
-  let count = 0;
   const aggregated: Series[] = [];
   const onSeries = (series: readonly Series[]): void => {
     for (const one of series) if (one["source"] === "aggregated") aggregated.push(one);
   };
-  for await (const page of client.readPages(window, { signal, onSeries })) {
+  const options = { signal, onSeries };
+  if (formatName === ARROW && !json) {
+    for await (const bytes of client.readArrow(window, options)) {
+      await shell.output.data(bytes);
+      if (shell.output.readerIsGone) return;
+    }
+    if (aggregated.length > 0) shell.output.note(aggregatedNote(aggregated));
+    return;
+  }
+  const format = rowFormat(json || formatName === ARROW ? "json" : formatName, client.dataset);
+  let count = 0;
+  for await (const page of client.readPages(window, options)) {
     await shell.output.data(format.rows(page));
     count += page.rows.length;
     if (shell.output.readerIsGone) return;
