@@ -1,5 +1,6 @@
 /** One read of the store beside a COPY of what answers it, which nobody decodes, and beside the same read by hand. */
 import { drainCopy } from "../database/copy-stream.ts";
+import { CLIENT_APPLICATION, OWNER_APPLICATION } from "./bench-database.ts";
 import type { HandValue, HandWrittenWays } from "./hand-written.ts";
 import type { BenchContext, Figure } from "./scenario.ts";
 import { readFigure, type Turn, takeTurns } from "./turns.ts";
@@ -23,9 +24,12 @@ export async function readBeside(
   { ways }: HandWrittenWays,
   { rows, rounds, copy, store, byHand }: ReadComparison,
 ): Promise<Figure[]> {
-  const turns: Record<string, Turn> = { [COPY]: { rows, run: () => drainCopy(owner, copy) } };
-  for (const [name, run] of Object.entries(store)) turns[name] = { rows, run };
-  for (const { name, select } of ways) turns[name] = { rows, run: () => select(byHand.statement, byHand.values) };
+  const read = { rows, application: CLIENT_APPLICATION };
+  const turns: Record<string, Turn> = {
+    [COPY]: { rows, application: OWNER_APPLICATION, run: () => drainCopy(owner, copy) },
+  };
+  for (const [name, run] of Object.entries(store)) turns[name] = { ...read, run };
+  for (const { name, select } of ways) turns[name] = { ...read, run: () => select(byHand.statement, byHand.values) };
   const taken = await takeTurns(owner, signal, rounds, turns);
   return Object.entries(taken).map(([read, one]) => ({ read, ...readFigure(one, taken[COPY]!) }));
 }

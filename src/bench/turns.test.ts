@@ -33,6 +33,7 @@ describe("what was measured in turns", () => {
       warm_ms: 3,
       times_copy: 1.5,
       spread: 0,
+      cpu_ms: 2.25,
     });
   });
 });

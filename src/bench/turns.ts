@@ -89,14 +89,16 @@ export function rateFigure(taken: Taken, copy: Taken): Figure {
   };
 }
 
-/** What a table of reading says of one turn: the first read, and the others. */
+/** What a table of reading says of one turn: the first read, and the others; processor time of client and server. */
 export function readFigure(taken: Taken, copy: Taken): Figure {
   const times = timesOf(warm(taken));
+  const cpu = warm(taken).timings.flatMap(({ clientMs, serverMs }) => (serverMs === null ? [] : clientMs + serverMs));
   return {
     first_ms: timesOf(taken)[0]!,
     warm_ms: median(times),
     times_copy: 1 / ratioOf(warm(taken), warm(copy)),
     spread: spread(times),
+    cpu_ms: cpu.length < times.length ? null : median(cpu),
   };
 }
 
