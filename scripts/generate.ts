@@ -7,6 +7,8 @@ import { schemaFileName, schemaFileText } from "../src/registry/schema-files.ts"
 import { storeSchemas } from "../src/registry/store-schemas.ts";
 import { withEndpoints } from "../src/service/endpoints-doc.ts";
 import { metricsDoc } from "../src/telemetry/metrics-doc.ts";
+import { withResults } from "./bench/benchmarks-doc.ts";
+import { newestResult } from "./bench/results.ts";
 import { dashboards } from "./dashboards.ts";
 
 const root = new URL("../", import.meta.url);
@@ -17,6 +19,8 @@ writeFileSync(new URL("docs/cli.md", root), await commandDoc());
 writeFileSync(new URL("docs/metrics.md", root), metricsDoc());
 const files = new URL("docs/files-and-formats.md", root);
 writeFileSync(files, withNamedFormats(readFileSync(files, "utf8")));
+const benchmarks = new URL("docs/benchmarks.md", root);
+writeFileSync(benchmarks, withResults(readFileSync(benchmarks, "utf8"), newestResult()));
 
 const schemas = storeSchemas();
 const track = new URL("contracts/v1/", root);

@@ -16,6 +16,7 @@ const PERMISSIVE = [
   "Zlib",
   "CC0-1.0",
   "Python-2.0",
+  "Unlicense",
 ];
 const WEAK_COPYLEFT = ["MPL-2.0", "CC-BY-4.0"];
 

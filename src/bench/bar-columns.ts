@@ -3,6 +3,7 @@
  * million objects held in memory would make the garbage collector a part of every figure.
  */
 import type { BarInput } from "../datasets/bars.ts";
+import { createRandom } from "./generate-market.ts";
 
 export class BarColumns implements Iterable<BarInput> {
   readonly #symbols: string[] = [];
@@ -37,22 +38,52 @@ export class BarColumns implements Iterable<BarInput> {
   }
 
   *[Symbol.iterator](): Generator<BarInput> {
-    const value = (slot: number, at: number): number => this.#values[slot]![at]!;
-    for (let at = 0; at < this.length; at++) {
-      const vwap = value(6, at);
-      yield {
-        vendor: "generated",
-        symbol: this.#symbols[at]!,
-        timeframe: "1m",
-        ts: new Date(this.#times[at]!),
-        open_price: value(0, at),
-        high_price: value(1, at),
-        low_price: value(2, at),
-        close_price: value(3, at),
-        volume: value(4, at),
-        trade_count: value(5, at),
-        vwap: Number.isNaN(vwap) ? null : vwap,
-      };
+    yield* this.between(0, this.length);
+  }
+
+  /** Some of the bars, by their places; all to the end where there are fewer. */
+  *between(from: number, to: number): Generator<BarInput> {
+    for (let at = from; at < Math.min(to, this.length); at++) yield this.#bar(at);
+  }
+
+  /** Those of which `isIn` says so. */
+  filter(isIn: (bar: BarInput) => boolean): BarColumns {
+    const taken = function* (bars: BarColumns): Generator<BarInput> {
+      for (const bar of bars) if (isIn(bar)) yield bar;
+    };
+    return new BarColumns(taken(this), this.length);
+  }
+
+  /** The same bars in an order of their own, the same at every run. */
+  shuffled(seed: number): BarColumns {
+    const random = createRandom(seed);
+    const places = Uint32Array.from({ length: this.length }, (_, at) => at);
+    for (let at = places.length - 1; at > 0; at--) {
+      const other = Math.floor(random() * (at + 1));
+      [places[at], places[other]] = [places[other]!, places[at]!];
     }
+    return new BarColumns(this.#taken(places), this.length);
+  }
+
+  *#taken(places: Uint32Array): Generator<BarInput> {
+    for (const at of places) yield this.#bar(at);
+  }
+
+  #bar(at: number): BarInput {
+    const value = (slot: number): number => this.#values[slot]![at]!;
+    const vwap = value(6);
+    return {
+      vendor: "generated",
+      symbol: this.#symbols[at]!,
+      timeframe: "1m",
+      ts: new Date(this.#times[at]!),
+      open_price: value(0),
+      high_price: value(1),
+      low_price: value(2),
+      close_price: value(3),
+      volume: value(4),
+      trade_count: value(5),
+      vwap: Number.isNaN(vwap) ? null : vwap,
+    };
   }
 }

@@ -2,10 +2,11 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { StoreError } from "../errors/store-error.ts";
 import { goOn } from "./measure.ts";
+import type { ScenarioReport } from "./scenario.ts";
 
 /** The command of this package. */
 export const COMMAND = fileURLToPath(new URL("../../bin/mds.js", import.meta.url));
@@ -15,6 +16,25 @@ const LOOK_INTERVAL_MS = 20;
 /** Whether the command is there to be run. */
 export function hasCommand(): boolean {
   return existsSync(COMMAND);
+}
+
+/** What a scenario says that needs the command where it is not. */
+export const NO_COMMAND: ScenarioReport = {
+  figures: [],
+  targets: [],
+  notes: ["Not measured: the command bin/mds.js is not here."],
+};
+
+/** Processor time that a process has taken, in ms; null where the system does not tell. */
+export async function processorMsOf(pid: number | undefined): Promise<number | null> {
+  const tasks = await readdir(`/proc/${pid}/task`).catch(() => []);
+  let ms = 0;
+  for (const task of tasks) {
+    // Begins with the nanoseconds that the thread has run.
+    const text = await readFile(`/proc/${pid}/task/${task}/schedstat`, "latin1").catch(() => "0");
+    ms += Number(text.split(" ")[0]) / 1e6;
+  }
+  return tasks.length === 0 ? null : ms;
 }
 
 /** A figure out of what Linux tells of a process, in bytes; null where the system or the process is another one. */

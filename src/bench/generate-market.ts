@@ -38,6 +38,11 @@ export function symbolName(symbolAt: number): string {
   return `SIM${String(symbolAt + 1).padStart(3, "0")}`;
 }
 
+/** The place of such a name, from 1. */
+export function symbolNumber(symbol: string): number {
+  return Number(symbol.slice(3));
+}
+
 /** The minutes of trading sessions, Monday to Friday, in milliseconds since the epoch. */
 function sessionTimes(firstDay: Date, minutes: number): number[] {
   const times: number[] = [];
@@ -81,7 +86,7 @@ function createWalk(symbolAt: number, seed: number): (timeMs: number) => BarInpu
 }
 
 /** Mulberry32: small, fast, good enough for prices; numbers in [0, 1). */
-function createRandom(seed: number): () => number {
+export function createRandom(seed: number): () => number {
   let state = seed | 0;
   return () => {
     state = (state + 0x6d2b79f5) | 0;

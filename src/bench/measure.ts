@@ -11,7 +11,7 @@ export interface Timing<Result> {
   readonly ms: number;
   /** Processor time of this process: the caller's, the client's, the collector's. */
   readonly clientMs: number;
-  /** Processor time of the server processes that work for `application`; null where it cannot be seen. */
+  /** Processor time of the server processes that work for applications whose names begin with `application`; null where it cannot be seen. */
   readonly serverMs: number | null;
 }
 
@@ -34,7 +34,8 @@ export async function measure<Result>(
 /** Processor time of each server process of an application so far; null where it cannot be seen. */
 async function serverTimes(owner: Connection, application: string): Promise<Map<number, number> | null> {
   const { rows } = await owner.query<{ pid: number }>(
-    "select pid from pg_stat_activity where application_name = $1 and datname = current_database()",
+    `select pid from pg_stat_activity
+     where $1 <> '' and starts_with(application_name, $1) and datname = current_database()`,
     [application],
   );
   const times = new Map<number, number>();

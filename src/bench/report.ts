@@ -23,13 +23,22 @@ export function scenarioText(name: string, title: string, { figures, targets, no
   ].join("\n");
 }
 
+/** Figures as cells of a table, the names of the columns first; none of none. */
+export function tableCells(figures: readonly Figure[]): string[][] {
+  if (figures.length === 0) return [];
+  const names = Object.keys(figures[0]!);
+  return [names, ...figures.map((figure) => names.map((name) => cellText(name, figure[name])))];
+}
+
+/** Which columns hold words. */
+export function textColumns(figures: readonly Figure[]): boolean[] {
+  return Object.values(figures[0] ?? {}).map((value) => typeof value === "string");
+}
+
 function tableLines(figures: readonly Figure[]): string[] {
-  const [first] = figures;
-  if (first === undefined) return [];
-  const names = Object.keys(first);
-  const cells = [names, ...figures.map((figure) => names.map((name) => cellText(name, figure[name])))];
-  const widths = names.map((_, at) => Math.max(...cells.map((line) => line[at]!.length)));
-  const isText = names.map((name) => typeof first[name] === "string");
+  const cells = tableCells(figures);
+  const widths = cells[0]?.map((_, at) => Math.max(...cells.map((line) => line[at]!.length))) ?? [];
+  const isText = textColumns(figures);
   return cells.map((line) =>
     line.map((cell, at) => (isText[at] ? cell.padEnd(widths[at]!) : cell.padStart(widths[at]!))).join("  "),
   );

@@ -12,23 +12,29 @@ import { headText, scenarioText } from "./report.ts";
 import type { Scenario, ScenarioReport } from "./scenario.ts";
 import { aggregates } from "./scenarios/aggregates.ts";
 import { arrow } from "./scenarios/arrow.ts";
+import { chain } from "./scenarios/chain.ts";
+import { changes } from "./scenarios/changes.ts";
 import { columnstore } from "./scenarios/columnstore.ts";
 import { coordinator } from "./scenarios/coordinator.ts";
 import { csv } from "./scenarios/csv.ts";
 import { datasets } from "./scenarios/datasets.ts";
 import { dump } from "./scenarios/dump.ts";
+import { growth } from "./scenarios/growth.ts";
 import { health } from "./scenarios/health.ts";
 import { httpIngest } from "./scenarios/http-ingest.ts";
+import { idle } from "./scenarios/idle.ts";
 import { ingest } from "./scenarios/ingest.ts";
 import { jobs } from "./scenarios/jobs.ts";
 import { latest } from "./scenarios/latest.ts";
+import { memory } from "./scenarios/memory.ts";
 import { pulse } from "./scenarios/pulse.ts";
 import { recovery } from "./scenarios/recovery.ts";
 import { replay } from "./scenarios/replay.ts";
 import { retention } from "./scenarios/retention.ts";
+import { rollup } from "./scenarios/rollup.ts";
 import { spool } from "./scenarios/spool.ts";
 import { start } from "./scenarios/start.ts";
-import { trusted } from "./scenarios/trusted.ts";
+import { storage } from "./scenarios/storage.ts";
 import { tuning } from "./scenarios/tuning.ts";
 import { window } from "./scenarios/window.ts";
 
@@ -43,6 +49,8 @@ export interface BenchOptions {
   readonly csvRows?: number | undefined;
   /** Rows of the month that is dropped, 1,000 to 200,000,000; one million unless given. */
   readonly retentionRows?: number | undefined;
+  /** Bars at each step of the growth, rising, 1,000 to 400,000,000; 200,000 and two millions unless given. */
+  readonly growthRows?: readonly number[] | undefined;
   /** Names of scenarios; all unless given. */
   readonly only?: readonly string[] | undefined;
   /** One JSON document at the end, in place of tables. */
@@ -52,6 +60,8 @@ export interface BenchOptions {
 }
 
 export interface BenchReport {
+  /** When it began, ISO 8601. */
+  readonly measured_at: string;
   readonly version: string;
   readonly rows: number;
   readonly machine: {
@@ -68,22 +78,31 @@ export interface BenchReport {
     readonly kind: "embedded" | "given";
     readonly settings: Readonly<Record<string, string>>;
   };
-  readonly scenarios: Readonly<Record<string, ScenarioReport>>;
+  readonly scenarios: Readonly<Record<string, TitledReport>>;
+}
+
+/** One scenario and what it measures, in one line. */
+export interface TitledReport extends ScenarioReport {
+  readonly title: string;
 }
 
 const SCENARIOS: readonly Scenario[] = [
   ingest,
-  trusted,
+  changes,
   datasets,
   replay,
   window,
   arrow,
   latest,
+  chain,
   aggregates,
+  rollup,
   httpIngest,
   csv,
   dump,
+  storage,
   retention,
+  growth,
   spool,
   recovery,
   columnstore,
@@ -92,6 +111,8 @@ const SCENARIOS: readonly Scenario[] = [
   health,
   jobs,
   start,
+  idle,
+  memory,
   tuning,
 ];
 export const SCENARIO_NAMES: readonly string[] = SCENARIOS.map(({ name }) => name);
@@ -104,6 +125,10 @@ const MAX_ROWS = 5_000_000;
 const MAX_CSV_ROWS = 50_000_000;
 /** About 25 GB of table. */
 const MAX_RETENTION_ROWS = 200_000_000;
+
+/** The months that they fill reach back to 2020, and the disk has to hold about 60 GB. */
+const MAX_GROWTH_ROWS = 400_000_000;
+const DEFAULT_GROWTH_ROWS = [200_000, 2_000_000];
 
 /** What a figure may depend on. */
 const SETTINGS = [
@@ -124,25 +149,28 @@ const SETTINGS = [
  */
 export async function runBench(options: BenchOptions): Promise<BenchReport> {
   const { rows = DEFAULT_ROWS, csvRows = DEFAULT_ROWS, retentionRows = DEFAULT_ROWS, json, write } = options;
+  const { growthRows = DEFAULT_GROWTH_ROWS } = options;
   refuseOutside("rows", rows, MAX_ROWS);
   refuseOutside("csvRows", csvRows, MAX_CSV_ROWS);
   refuseOutside("retentionRows", retentionRows, MAX_RETENTION_ROWS);
+  for (const size of growthRows) refuseOutside("growthRows", size, MAX_GROWTH_ROWS);
   const chosen = chooseScenarios(options.only);
   const signal = options.signal ?? new AbortController().signal;
+  const measured_at = new Date().toISOString();
   const machine = describeMachine();
   const database = await openBenchDatabase(options);
   try {
     const described = await describeDatabase(database.owner, database.isEmbedded);
     if (!json) write(headText({ machine, database: described }));
-    const scenarios: Record<string, ScenarioReport> = {};
+    const scenarios: Record<string, TitledReport> = {};
     for (const scenario of chosen) {
       goOn(signal);
       const { name, title } = scenario;
-      const report = await scenario.run({ database, rows, csvRows, retentionRows, signal });
-      scenarios[name] = report;
+      const report = await scenario.run({ database, rows, csvRows, retentionRows, growthRows, signal });
+      scenarios[name] = { title, ...report };
       if (!json) write(scenarioText(name, title, report));
     }
-    const report = { version: packageVersion(), rows, machine, database: described, scenarios };
+    const report = { measured_at, version: packageVersion(), rows, machine, database: described, scenarios };
     if (json) write(`${JSON.stringify(report, undefined, 2)}\n`);
     return report;
   } finally {

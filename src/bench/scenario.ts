@@ -1,5 +1,6 @@
 /** What a scenario of the benchmark gets and what it gives back. */
 import { openStore, type Store } from "../client/open-store.ts";
+import { openTrustedLoad, type TrustedDataset } from "../client/trusted-load.ts";
 import type { Connection } from "../database/pool.ts";
 import { type BenchDatabase, CLIENT_APPLICATION } from "./bench-database.ts";
 
@@ -11,6 +12,8 @@ export interface BenchContext {
   readonly csvRows: number;
   /** Rows of the month that retention drops. */
   readonly retentionRows: number;
+  /** How many bars there are at each step of the growth, rising. */
+  readonly growthRows: readonly number[];
   readonly signal: AbortSignal;
 }
 
@@ -58,6 +61,19 @@ export async function withBenchStore<T>(context: BenchContext, work: (store: Sto
   }
 }
 
+/** Some work with a trusted load of bars, its connections gone afterwards. */
+export async function withTrustedBars<T>(
+  context: BenchContext,
+  work: (load: TrustedDataset) => Promise<T>,
+): Promise<T> {
+  const { url, adminUrl } = context.database;
+  await using load = await openTrustedLoad({
+    ...{ url, adminUrl, signal: context.signal },
+    applicationName: CLIENT_APPLICATION,
+  });
+  return await work(load.dataset("bars"));
+}
+
 /** Drops the partitions with all that is in them. */
 export async function dropBars(owner: Connection): Promise<void> {
   const { rows: engines } = await owner.query<{ engine: string }>("select mds.engine() as engine");
@@ -72,6 +88,11 @@ export async function dropBars(owner: Connection): Promise<void> {
 /** Brings the table and its statistics into a settled state, and writes out what is dirty. */
 export async function settle(owner: Connection): Promise<void> {
   await owner.query("vacuum analyze store.bars_data");
+  await checkpoint(owner);
+}
+
+/** Writes out what is dirty, lest it is done within what is measured next. */
+export async function checkpoint(owner: Connection): Promise<void> {
   // Only some logins may ask for one; without it the next figures have a little more spread.
   await owner.query("checkpoint").catch(() => undefined);
 }

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { setTimeout as wait } from "node:timers/promises";
 import { StoreError } from "../errors/store-error.ts";
-import { COMMAND, memoryOf } from "./command-process.ts";
+import { COMMAND, memoryOf, processorMsOf } from "./command-process.ts";
 import { goOn } from "./measure.ts";
 
 const START_DEADLINE_MS = 30_000;
@@ -19,6 +19,8 @@ export interface ServiceProcess {
   untilReady(signal: AbortSignal): Promise<number>;
   /** Resident memory in bytes; null where the system does not tell. */
   residentBytes(): Promise<number | null>;
+  /** Processor time so far; null where the system does not tell. */
+  processorMs(): Promise<number | null>;
   stop(): Promise<void>;
 }
 
@@ -46,6 +48,7 @@ export async function startServiceProcess(
         return performance.now() - startedAt;
       },
       residentBytes: () => memoryOf(child.pid, "VmRSS"),
+      processorMs: () => processorMsOf(child.pid),
       stop: () => stop(child),
     };
   } catch (error) {

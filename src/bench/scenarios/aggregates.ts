@@ -97,7 +97,8 @@ interface Refreshed {
   readonly buckets: number;
 }
 
-async function refreshOnce({ database, signal }: BenchContext): Promise<Refreshed> {
+/** Brings the aggregates up to date, as the job does. */
+export async function refreshOnce({ database, signal }: BenchContext): Promise<Refreshed> {
   const connection = { url: database.adminUrl, applicationName: OWNER_APPLICATION, maxConnections: 1 };
   const pool = openPool({ ...connection, connectTimeoutMs: 5_000 });
   try {
@@ -124,7 +125,8 @@ function figureOf(tableRows: number, lateRows: string, runs: readonly Refreshed[
   };
 }
 
-async function dropAll({ database: { owner } }: BenchContext): Promise<void> {
+/** Drops the bars, their aggregates and the marks. */
+export async function dropAll({ database: { owner } }: BenchContext): Promise<void> {
   await dropBars(owner);
   const tables = ["bars_5m_data", "bars_15m_data", "bars_1h_data", "bars_1d_data", "bars_dirty"];
   await owner.query(`truncate ${tables.map((name) => `store.${name}`).join(", ")}`);

@@ -171,7 +171,8 @@ async function beside(
   };
 }
 
-async function coordinated(
+/** All bars through a coordinator, until they are stored. */
+export async function coordinated(
   store: Store,
   bars: BarColumns,
   folder: string,

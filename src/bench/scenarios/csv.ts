@@ -4,7 +4,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { makeTemporaryFolder } from "../bench-database.ts";
-import { hasCommand, runCommand } from "../command-process.ts";
+import { hasCommand, NO_COMMAND, runCommand } from "../command-process.ts";
 import { generateMarket } from "../generate-market.ts";
 import { type BenchContext, dropBars, type Figure, type Scenario, SEED, SYMBOLS, settle } from "../scenario.ts";
 
@@ -17,8 +17,7 @@ export const csv: Scenario = {
   name: "csv",
   title: "a CSV file through mds ingest, from the start of the process to its end",
   async run(context) {
-    if (!hasCommand())
-      return { figures: [], targets: [], notes: ["Not measured: the command bin/mds.js is not here."] };
+    if (!hasCommand()) return NO_COMMAND;
     const folder = await makeTemporaryFolder();
     try {
       const small = await load(context, folder, Math.ceil(context.csvRows / SMALL_PART));

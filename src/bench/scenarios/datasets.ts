@@ -5,13 +5,11 @@ import type { Connection } from "../../database/pool.ts";
 import type { DatasetName } from "../../datasets/registry.ts";
 import { CLIENT_APPLICATION, OWNER_APPLICATION } from "../bench-database.ts";
 import { generateFundamentals, generateNews, generateOptions, generateSignals } from "../generate-datasets.ts";
-import { goOn, measure, median, spread } from "../measure.ts";
 import { type BenchContext, type Figure, REPETITIONS, type Scenario, withBenchStore } from "../scenario.ts";
+import { rateFigure, takeTurns } from "../turns.ts";
 
 /** Their rows are larger than bars: a tenth of them says as much. */
 const SHARE = 10;
-const VARIANTS = ["copy", "fresh", "replayed"] as const;
-type Variant = (typeof VARIANTS)[number];
 
 /** A dataset's rows, made before, and how they are written. */
 interface Load {
@@ -49,27 +47,25 @@ async function measureDataset({ database: { owner }, signal }: BenchContext, loa
   const table = `store.${load.name}_data`;
   await load.upsert(); // makes series and partitions
   const encoded = await collectCopy(owner, `copy (select * from ${table}) to stdout (format binary)`);
-  const times: Record<Variant, number[]> = { copy: [], fresh: [], replayed: [] };
-  const take = async (variant: Variant, application: string, work: () => Promise<unknown>): Promise<void> => {
-    goOn(signal);
-    times[variant].push((await measure(owner, application, work)).ms);
+  const fresh = {
+    rows: load.rows,
+    application: CLIENT_APPLICATION,
+    prepare: () => empty(owner, table),
+    run: load.upsert,
   };
-  for (let round = 0; round < REPETITIONS; round++) {
-    await empty(owner, table);
-    await take("copy", OWNER_APPLICATION, () =>
-      copyIn(owner, `copy ${table} from stdin (format binary)`, encoded, signal),
-    );
-    await empty(owner, table);
-    await take("fresh", CLIENT_APPLICATION, load.upsert);
-    await owner.query(`vacuum analyze ${table}`);
-    await take("replayed", CLIENT_APPLICATION, load.upsert);
-  }
-  return VARIANTS.map((variant) => ({
+  const taken = await takeTurns(owner, signal, REPETITIONS, {
+    copy: {
+      ...fresh,
+      application: OWNER_APPLICATION,
+      run: () => copyIn(owner, `copy ${table} from stdin (format binary)`, encoded, signal),
+    },
+    fresh,
+    replayed: { ...fresh, prepare: () => owner.query(`vacuum analyze ${table}`) },
+  });
+  return Object.entries(taken).map(([variant, one]) => ({
     dataset: load.name,
     variant,
-    rows_per_s: Math.round((load.rows * 1_000) / median(times[variant])),
-    of_copy: `${Math.round((100 * median(times.copy)) / median(times[variant]))} %`,
-    spread: `${Math.round(100 * spread(times[variant]))} %`,
+    ...rateFigure(one, taken.copy),
   }));
 }
 

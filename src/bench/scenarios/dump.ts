@@ -7,7 +7,7 @@ import { join } from "node:path";
 import type { Store } from "../../client/open-store.ts";
 import { BarColumns } from "../bar-columns.ts";
 import { makeTemporaryFolder } from "../bench-database.ts";
-import { hasCommand, runCommand } from "../command-process.ts";
+import { hasCommand, NO_COMMAND, runCommand } from "../command-process.ts";
 import { generateMarket } from "../generate-market.ts";
 import { goOn, median, spread } from "../measure.ts";
 import {
@@ -42,8 +42,7 @@ export const dump: Scenario = {
   name: "dump",
   title: "mds dump and mds restore of bars, and the upsert of the same rows by the library",
   async run(context) {
-    if (!hasCommand())
-      return { figures: [], targets: [], notes: ["Not measured: the command bin/mds.js is not here."] };
+    if (!hasCommand()) return NO_COMMAND;
     const folder = await makeTemporaryFolder();
     try {
       return await withBenchStore(context, (store) => measureAll(context, store, folder));

@@ -9,7 +9,7 @@ import { createIngestToken } from "../../database/ingest-tokens.ts";
 import { openPool } from "../../database/pool.ts";
 import { StoreError } from "../../errors/store-error.ts";
 import { makeTemporaryFolder } from "../bench-database.ts";
-import { hasCommand } from "../command-process.ts";
+import { hasCommand, NO_COMMAND } from "../command-process.ts";
 import { generateMarket } from "../generate-market.ts";
 import { goOn, median, spread } from "../measure.ts";
 import {
@@ -51,8 +51,7 @@ export const httpIngest: Scenario = {
   name: "http-ingest",
   title: "rows sent to POST /v1/bars",
   async run(context) {
-    if (!hasCommand())
-      return { figures: [], targets: [], notes: ["Not measured: the command bin/mds.js is not here."] };
+    if (!hasCommand()) return NO_COMMAND;
     const lines = barLines(context.rows);
     const runs = new Map(CASES.map((one) => [one, [] as Run[]]));
     for (let round = 0; round < REPETITIONS; round++) {

@@ -4,7 +4,7 @@ import { rm } from "node:fs/promises";
 import { setTimeout as wait } from "node:timers/promises";
 import { StoreError } from "../../errors/store-error.ts";
 import { makeTemporaryFolder } from "../bench-database.ts";
-import { hasCommand } from "../command-process.ts";
+import { hasCommand, NO_COMMAND } from "../command-process.ts";
 import { goOn, median, spread } from "../measure.ts";
 import type { BenchContext, Scenario, ScenarioReport } from "../scenario.ts";
 import { startServiceProcess } from "../service-process.ts";
@@ -29,8 +29,7 @@ export const jobs: Scenario = {
   name: "jobs",
   title: `${REQUESTS} identical requests for a job at once, under one Idempotency-Key`,
   async run(context) {
-    if (!hasCommand())
-      return { figures: [], targets: [], notes: ["Not measured: the command bin/mds.js is not here."] };
+    if (!hasCommand()) return NO_COMMAND;
     const { url, adminUrl } = context.database;
     const folder = await makeTemporaryFolder();
     const token = randomBytes(16).toString("hex");

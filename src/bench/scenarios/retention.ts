@@ -6,10 +6,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Store } from "../../client/open-store.ts";
 import type { DroppedPartition } from "../../database/engine/engine.ts";
-import { openEngine } from "../../database/engine/open-engine.ts";
 import type { BarInput } from "../../datasets/bars.ts";
-import { StoreError } from "../../errors/store-error.ts";
-import { goOn, median } from "../measure.ts";
+import { median } from "../measure.ts";
+import { dropMonth, fillMonth, secondBar } from "../old-month.ts";
 import {
   type BenchContext,
   dropBars,
@@ -23,15 +22,11 @@ import {
 
 const DROPPED_MONTH = Date.UTC(2020, 0);
 const WRITTEN_MONTH = Date.UTC(2020, 1);
-/** From here, one month before is in the partition that is written, on either engine: only the other one is due. */
-const NOW = "2020-03-03T00:00:00Z";
 const FIRST_NEW_YEAR = 1990;
 const NEW_MONTHS = 24;
 const ROWS_PER_WRITE = 100;
 /** How long the writer is watched alone, before anything else happens. */
 const QUIET_MS = 3_000;
-/** Series that one statement of the filling brings. */
-const SERIES_PER_INSERT = 50;
 const TARGET_DROP_MS = 1_000;
 const TARGET_WAIT_MS = 100;
 
@@ -41,38 +36,17 @@ export const retention: Scenario = {
   async run(context) {
     await dropBars(context.database.owner);
     return withBenchStore(context, async (store) => {
-      await store.bars.upsert([bar("FIRST", DROPPED_MONTH), bar("FIRST", WRITTEN_MONTH)]);
-      await fillPartition(context);
+      await store.bars.upsert([secondBar("FIRST", WRITTEN_MONTH)]);
+      await fillMonth(context, store, DROPPED_MONTH, context.retentionRows);
       await settle(context.database.owner);
       const next = newBatches();
       const quiet = await besideWriter(context, next, () => pause(context));
-      const drop = await besideWriter(context, next, () => dropPartition(context));
+      const drop = await besideWriter(context, next, () => dropMonth(context, DROPPED_MONTH));
       const made = await besideWriter(context, next, () => makeMonths(store));
       return reportOf(context.retentionRows, quiet.waits, drop, made);
     });
   },
 };
-
-async function fillPartition({ database: { owner }, retentionRows, signal }: BenchContext): Promise<void> {
-  const { rows } = await owner.query<{ first: number; end: number }>(
-    `select extract(epoch from range_start)::float8 as first, extract(epoch from range_end)::float8 as end
-     from store.partitions('bars') where range_start <= to_timestamp($1) and range_end > to_timestamp($1)`,
-    [DROPPED_MONTH / 1_000],
-  );
-  const { first: start, end } = rows[0]!;
-  const perSeries = Math.ceil(retentionRows / SYMBOLS);
-  const stepSeconds = (end - start) / (perSeries + 1);
-  for (let first = 0; first < SYMBOLS; first += SERIES_PER_INSERT) {
-    goOn(signal);
-    await owner.query(
-      `insert into store.bars_data
-         (series_id, ts, open_price, high_price, low_price, close_price, volume)
-       select series, to_timestamp($1 + at * $2::float8), 100, 101, 99, 100.5, 1000
-       from generate_series($3::int4, $4::int4) series, generate_series(1, $5::int4) at`,
-      [start, stepSeconds, 1_000 + first, 1_000 + first + SERIES_PER_INSERT - 1, perSeries],
-    );
-  }
-}
 
 interface Beside<Result> {
   readonly result: Result;
@@ -114,7 +88,7 @@ function newBatches(): () => BarInput[] {
   let written = 0;
   return () => {
     const symbol = `W${batch++ % SYMBOLS}`;
-    return Array.from({ length: ROWS_PER_WRITE }, () => bar(symbol, WRITTEN_MONTH + written++));
+    return Array.from({ length: ROWS_PER_WRITE }, () => secondBar(symbol, WRITTEN_MONTH + written++));
   };
 }
 
@@ -123,32 +97,15 @@ async function pause({ signal }: BenchContext): Promise<void> {
   await sleep(QUIET_MS, undefined, { signal }).catch(() => undefined);
 }
 
-async function dropPartition({ database: { adminUrl, owner }, signal }: BenchContext): Promise<DroppedPartition> {
-  await owner.query("update store.policies set keep_for = '1 month' where dataset = 'bars'");
-  const engine = await openEngine(adminUrl, signal);
-  const plan = await engine.planRetention({ now: NOW, countRows: false, signal });
-  const [dropped, ...others] = await engine.applyRetention(plan, { signal });
-  await owner.query("update store.policies set keep_for = null where dataset = 'bars'");
-  if (dropped === undefined || others.length > 0) {
-    throw new StoreError("internal", `Retention dropped ${plan.partitions.length} partitions in place of one.`);
-  }
-  return dropped;
-}
-
 /** How long the first row of each new month took, in ms, its partition included. */
 async function makeMonths(store: Store): Promise<number[]> {
   const taken: number[] = [];
   for (let month = 0; month < NEW_MONTHS; month++) {
     const startedAt = performance.now();
-    await store.bars.upsert([bar("NEW", Date.UTC(FIRST_NEW_YEAR, month))]);
+    await store.bars.upsert([secondBar("NEW", Date.UTC(FIRST_NEW_YEAR, month))]);
     taken.push(performance.now() - startedAt);
   }
   return taken;
-}
-
-function bar(symbol: string, ts: number): BarInput {
-  const prices = { open_price: 100, high_price: 101, low_price: 99, close_price: 100.5, volume: 1_000 };
-  return { vendor: "generated", symbol, timeframe: "1s", ts: new Date(ts), ...prices };
 }
 
 const TIMESCALE_NOTES = [

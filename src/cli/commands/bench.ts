@@ -10,6 +10,7 @@ interface BenchFlags extends DatabaseFlags {
   readonly rows?: number;
   readonly csvRows?: number;
   readonly retentionRows?: number;
+  readonly growthRows?: readonly number[];
   readonly only?: readonly string[];
   readonly json?: boolean;
 }
@@ -27,6 +28,11 @@ export function bench(command: Command, shell: Shell): void {
       "rows of the month that is dropped; 1000000 unless given",
       wholeNumber(1_000, 200_000_000),
     )
+    .option(
+      "--growth-rows <sizes>",
+      "bars at each step of the growth, rising, with commas between; 200000,2000000 unless given",
+      (text: string) => text.split(",").map(wholeNumber(1_000, 400_000_000)),
+    )
     .option("--only <names>", `only these scenarios, with commas between: ${SCENARIO_NAMES.join(", ")}`, collect);
   addJsonFlag(command).action(async (flags: BenchFlags) => {
     const config = shell.configure({ dsn: flags.dsn });
@@ -37,6 +43,7 @@ export function bench(command: Command, shell: Shell): void {
         rows: flags.rows,
         csvRows: flags.csvRows,
         retentionRows: flags.retentionRows,
+        growthRows: flags.growthRows,
         only: flags.only?.flatMap((names) => names.split(",")),
         json: flags.json ?? false,
         write: (text) => void shell.output.data(text),
