@@ -69,7 +69,7 @@ export class TrustedCopy implements RowCopy {
     const load = {
       before: this.#admission(seriesIds, span, group.rows.length),
       copy: `copy store.${name}_data (${copyColumns(this.#dataset, group.present).join(", ")}) from stdin (format binary)`,
-      pieces: encodeCopyRows(batch, ids, group),
+      pieces: () => encodeCopyRows(batch, ids, group),
       after: ([answer]: readonly Admission[]): Statement | undefined => {
         if (!answer!.is_active) throw new StoreError("tenant_refused", "The tenant is being deleted, or is gone.");
         if (answer!.own < seriesIds.length) {

@@ -22,7 +22,8 @@ export interface OwnerCopy<Row> {
   readonly before: Statement;
   /** `copy … from stdin (format binary)`. */
   readonly copy: string;
-  readonly pieces: readonly Buffer[];
+  /** The bytes, anew for each try. */
+  readonly pieces: () => Iterable<Buffer>;
   /** What is written with the rows, made of what `before` answered. It may throw, and then nothing is written. */
   readonly after: (rows: readonly Row[]) => Statement | undefined;
 }
@@ -40,7 +41,7 @@ export function copyAsOwner<Row extends object>(
     try {
       const rows = await begin<Row>(client, scope, before);
       const then = after(rows);
-      await pipeline(pieces, client.query(pgCopyStreams.from(copy)));
+      await pipeline(pieces(), client.query(pgCopyStreams.from(copy)));
       await inOneGo(client, [...(then === undefined ? [] : [then]), { text: "commit", values: [] }]);
     } catch (error) {
       await client.query("rollback").catch(() => undefined); // the first error is the one that counts

@@ -9,7 +9,7 @@ import type { RowBatch, ValueBuffer } from "./row-batch.ts";
 const HEADER = Buffer.from("PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0", "latin1");
 const TRAILER = Buffer.from([0xff, 0xff]);
 /** Each becomes one message; the server takes up one while the next is on its way. */
-const PIECE_BYTES = 262_144;
+const PIECE_BYTES = 131_072;
 /** Field count, series, time. */
 const KEY_BYTES = 2 + 8 + 12;
 const CONTENT_KEY_BYTES = 16;
@@ -30,24 +30,32 @@ export function copyColumns({ time, values, contentKey }: DatasetShape, present:
   return ["series_id", time.name, ...(contentKey ? [contentKey.name] : []), ...brought];
 }
 
-/** @param ids - The series id of each of the batch's series. */
-export function encodeCopyRows(batch: RowBatch, ids: Int32Array, { present, rows }: RowGroup): Buffer[] {
+/**
+ * The rows piece by piece, each encoded when it is asked for: a whole batch at once would keep the pieces before it from
+ * being sent.
+ *
+ * @param ids - The series id of each of the batch's series.
+ */
+export function* encodeCopyRows(batch: RowBatch, ids: Int32Array, { present, rows }: RowGroup): Generator<Buffer> {
   const columns = batch.columns.filter((_, slot) => (present & (1 << slot)) !== 0);
   const hasContentKey = batch.contentKeys.length > 0;
   const fields = 2 + (hasContentKey ? 1 : 0) + columns.length;
   const fixedBytes = KEY_BYTES + (hasContentKey ? 4 + CONTENT_KEY_BYTES : 0) + columns.length * 12;
   const writer = new PieceWriter();
+  yield HEADER;
   for (const row of rows) {
     writer.makeRoom(fixedBytes);
     writer.writeKey(fields, ids[batch.seriesAt[row]!]!, batch.times[row]! - POSTGRES_EPOCH_US);
     if (hasContentKey) writer.writeHex(batch.contentKeys[row]!);
     for (const column of columns) writer.writeValue(column, row);
+    if (writer.hasPieces) yield* writer.takePieces();
   }
-  return [HEADER, ...writer.end(), TRAILER];
+  yield* writer.end();
+  yield TRAILER;
 }
 
 class PieceWriter {
-  readonly #pieces: Buffer[] = [];
+  #pieces: Buffer[] = [];
   #piece = Buffer.allocUnsafeSlow(PIECE_BYTES);
   #view = new DataView(this.#piece.buffer);
   #at = 0;
@@ -101,6 +109,17 @@ class PieceWriter {
     if (isJson) this.#view.setUint8(this.#at + 4, JSONB_VERSION);
     this.#piece.write(text, this.#at + 4 + prefix);
     this.#at += 4 + bytes;
+  }
+
+  /** Whether pieces are full. */
+  get hasPieces(): boolean {
+    return this.#pieces.length > 0;
+  }
+
+  takePieces(): Buffer[] {
+    const taken = this.#pieces;
+    this.#pieces = [];
+    return taken;
   }
 
   end(): Buffer[] {
