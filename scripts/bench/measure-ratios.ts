@@ -82,7 +82,7 @@ async function reading(context: BenchContext, store: Store): Promise<MeasuredRat
   const copy = `copy (select ${COPY_COLUMNS} from store.bars_data where series_id = ${rows[0]!.id} order by ts)
     to stdout (format binary)`;
   const series = { vendor: "generated", symbol: symbolName(0), timeframe: "1m" };
-  const [start, end] = [new Date("2026-01-01"), new Date("2027-01-01")];
+  const [start, end] = [new Date("2025-01-01"), new Date("2027-01-01")];
   const taken = await takeForSoLong(context, READS, READING_MS, {
     copy: { rows: bars.length, application: OWNER_APPLICATION, run: () => drainCopy(owner, copy) },
     window: {

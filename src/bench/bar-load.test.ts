@@ -19,6 +19,12 @@ describe("loads of bars", () => {
     },
   );
 
+  it("has no bar in the future, however long a series is", () => {
+    const times = Array.from(makeBars(1_000_000, "one series"), ({ ts }) => (ts as Date).getTime());
+    expect(times.at(-1)).toBeLessThan(Date.UTC(2026, 0, 29));
+    expect(times.at(-1)).toBeGreaterThan(Date.UTC(2026, 0, 1));
+  });
+
   it("is shuffled in one way at every run, and holds the same bars as in order", () => {
     const shuffled = keys(makeBars(5_000, "shuffled"));
     const ordered = keys(makeBars(5_000, "by time"));

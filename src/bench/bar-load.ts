@@ -14,13 +14,21 @@ export const SHAPES = {
 
 export type Shape = keyof typeof SHAPES;
 
-/** So that the rows fall into two partitions; one series fills months. */
+/** So that the rows fall into two partitions. */
 const FIRST_DAY = new Date("2026-01-28");
+const DAY_MS = 86_400_000;
+const SESSION_MINUTES = 390;
+
+/** From when on a series has to have bars so that so many of them end before that day: not in a future that is refused. */
+export function firstDayBefore(minutes: number): Date {
+  return new Date(FIRST_DAY.getTime() - Math.ceil(((minutes / SESSION_MINUTES) * 7) / 5 + 7) * DAY_MS);
+}
 
 /** About so many bars, as many for each series. */
-export function makeBars(rows: number, shape: Shape = "by time", firstDay: Date = FIRST_DAY): BarColumns {
+export function makeBars(rows: number, shape: Shape = "by time"): BarColumns {
   const { symbols, order } = SHAPES[shape];
   const minutes = Math.ceil(rows / symbols);
+  const firstDay = symbols === 1 ? firstDayBefore(minutes) : FIRST_DAY;
   const market = { symbols, minutes, seed: SEED, firstDay, order: order === "series" ? order : "time" } as const;
   const bars = new BarColumns(generateMarket(market), minutes * symbols);
   return order === "shuffled" ? bars.shuffled(SEED) : bars;

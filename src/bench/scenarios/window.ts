@@ -5,6 +5,7 @@
 import type { Store } from "../../client/open-store.ts";
 import type { Connection } from "../../database/pool.ts";
 import type { BarInput } from "../../datasets/bars.ts";
+import { firstDayBefore } from "../bar-load.ts";
 import { COPY_COLUMNS } from "../encode-copy.ts";
 import { generateMarket } from "../generate-market.ts";
 import { fillByHand, HAND_BARS, type HandWrittenWays, withHandWritten } from "../hand-written.ts";
@@ -28,8 +29,6 @@ const AMONG_OTHERS = "SIM007";
 const LONG = "LONG";
 const SERIES_BARS = 10_000;
 const FIRST_DAY = new Date("2026-01-05");
-/** So long before anything else that months do not meet. */
-const LONG_FIRST_DAY = new Date("2005-01-03");
 const ROUNDS = 20;
 /** Of a million bars. */
 const LONG_ROUNDS = 5;
@@ -90,7 +89,7 @@ async function load(context: BenchContext, store: Store): Promise<void> {
 }
 
 function* longBars(bars: number): Generator<BarInput> {
-  const market = { symbols: 1, minutes: bars, seed: SEED, firstDay: LONG_FIRST_DAY };
+  const market = { symbols: 1, minutes: bars, seed: SEED, firstDay: firstDayBefore(bars) };
   for (const bar of generateMarket(market)) yield { ...bar, symbol: LONG };
 }
 
