@@ -12,7 +12,7 @@ const ON_TIMESCALE = [
   "test/integration/{batch-writer,control-client,coordinator,delete-tenant,doctor,dump-files,files-round-trip}.test.ts",
   "test/integration/{ingest-files-job,job-faults,jobs,maintenance-jobs,migrations,policies,runs,runs-lists}.test.ts",
   "test/integration/{runs-tenancy,schema-manifest,service,service-database,tenancy,upsert-plans}.test.ts",
-  "test/integration/verify-coverage-job.test.ts",
+  "test/{acceptance,integration}/{read-arrow,trusted-load,verify-coverage-job}.test.ts",
 ];
 /** They take minutes, mostly of waiting; Vitest would begin small files last, and then wait for them alone. */
 const LONG = /test\/(faults|attack|acceptance\/killed-jobs)/;
