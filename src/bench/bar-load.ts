@@ -1,4 +1,5 @@
 /** Loads of one-minute bars in the shapes and orders that make a difference to a database. */
+import type { BarInput } from "../datasets/bars.ts";
 import { BarColumns } from "./bar-columns.ts";
 import { generateMarket, symbolNumber } from "./generate-market.ts";
 import { SEED, SYMBOLS } from "./scenario.ts";
@@ -43,4 +44,9 @@ export function halvesOf(bars: BarColumns, shape: Shape): readonly [BarColumns, 
   }
   const half = (isFirst: boolean) => bars.filter(({ symbol }) => symbolNumber(symbol) <= symbols / 2 === isFirst);
   return [half(true), half(false)];
+}
+
+/** Bars without trade count and vwap, which many sources do not have. */
+export function* pricesOf(bars: Iterable<BarInput>): Generator<BarInput> {
+  for (const bar of bars) yield { ...bar, trade_count: null, vwap: null };
 }

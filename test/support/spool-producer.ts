@@ -28,6 +28,7 @@ function randomFrom(seed: number): () => number {
 async function main(folder: string, oraclePath: string, seed: number): Promise<void> {
   const random = randomFrom(seed);
   const oracle = openSync(oraclePath, "a");
+  writeSync(oracle, "\n"); // Ends the line that the kill of the one before has torn.
   const silent = { info: () => undefined, warn: () => undefined, error: () => undefined };
   const spool = await openSpool({ folder, maxBytes: 64_000_000, segmentBytes: SEGMENT_BYTES, log: silent });
   const lanes: number[][] = Array.from({ length: LANES }, () => []);

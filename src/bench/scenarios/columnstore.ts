@@ -4,6 +4,7 @@
  */
 import type { Store } from "../../client/open-store.ts";
 import type { BarInput } from "../../datasets/bars.ts";
+import { pricesOf } from "../bar-load.ts";
 import { type BenchDatabase, openBenchDatabase } from "../bench-database.ts";
 import { generateMarket } from "../generate-market.ts";
 import { goOn, median, repeat } from "../measure.ts";
@@ -73,10 +74,14 @@ async function compare(timescale: BenchContext, plain: BenchContext): Promise<Sc
   for (const context of both) await settle(context.database.owner);
   const windows = [await windowMs(plain), await windowMs(timescale)] as const;
   const corrections = [await correctMs(plain), await correctMs(timescale)] as const;
+  const prices: Figure[] = [
+    { engine: "plain, prices and volume only", bytes_a_bar: await pricesBytes(plain, plainBytes) },
+    { engine: "timescale, prices and volume only", bytes_a_bar: await pricesBytes(timescale, columnstoreBytes) },
+  ];
   const figures = both.map(
     (_, at): Figure => ({
       engine: at === 0 ? "plain" : "timescale",
-      bytes_a_bar: Math.round(bytes[at]! * 10) / 10,
+      bytes_a_bar: bytes[at]!,
       fresh_k_rows_a_s: median(speeds[at]!),
       replay_k_rows_a_s: replays[at]!,
       window_ms: windows[at]!,
@@ -85,7 +90,7 @@ async function compare(timescale: BenchContext, plain: BenchContext): Promise<Sc
   );
   const ratio = median(speeds[1]) / median(speeds[0]);
   return {
-    figures,
+    figures: [...figures, ...prices],
     targets: [
       { text: `${TARGET_BYTES} bytes a bar at most: ${bytes[1].toFixed(1)}`, met: bytes[1] <= TARGET_BYTES },
       { text: `fresh rows at ${TARGET_SPEED} of plain's speed: ${ratio.toFixed(2)}`, met: ratio >= TARGET_SPEED },
@@ -138,6 +143,13 @@ async function compressAll({ database: { owner } }: BenchContext): Promise<void>
     `select compress_chunk(format('%I.%I', c.chunk_schema, c.chunk_name)::regclass)
      from timescaledb_information.chunks c where c.hypertable_name = 'bars_data'`,
   );
+}
+
+async function pricesBytes(context: BenchContext, bytes: (context: BenchContext) => Promise<number>): Promise<number> {
+  await dropBars(context.database.owner);
+  await withBenchStore(context, (store) => write(context, store, pricesOf(freshBars(context))));
+  if (await isTimescale(context.database)) await compressAll(context);
+  return bytes(context);
 }
 
 /** Heap and indexes. */

@@ -1,7 +1,7 @@
 /** Bytes that a bar takes, table and index, as loaded and after all of it was corrected; beside the table made by hand. */
 import type { Connection } from "../../database/pool.ts";
 import type { BarInput } from "../../datasets/bars.ts";
-import { makeBars } from "../bar-load.ts";
+import { makeBars, pricesOf } from "../bar-load.ts";
 import { HAND_BARS, withHandWritten } from "../hand-written.ts";
 import { type BenchContext, dropBars, type Figure, type Scenario, settle, withBenchStore } from "../scenario.ts";
 
@@ -42,10 +42,6 @@ export const storage: Scenario = {
       };
     }),
 };
-
-function* pricesOf(bars: Iterable<BarInput>): Generator<BarInput> {
-  for (const bar of bars) yield { ...bar, trade_count: null, vwap: null };
-}
 
 async function sizeWith(context: BenchContext, bars: Iterable<BarInput>): Promise<Size> {
   const { owner } = context.database;
