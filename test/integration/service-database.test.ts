@@ -47,15 +47,19 @@ describe("StoreDatabase", () => {
     await store.close();
   });
 
-  it("has the partitions of now and of the next periods once it has migrated", async () => {
-    const store = open();
-    await store.migrate(soon());
-    const uncovered = `select p.dataset from store.policies p where p.enabled and cardinality(store.uncovered(p.dataset, array(
+  // A hypertable makes its chunks with the rows.
+  it.runIf(inject("engine") === "plain")(
+    "has the partitions of now and of the next periods once it has migrated",
+    async () => {
+      const store = open();
+      await store.migrate(soon());
+      const uncovered = `select p.dataset from store.policies p where p.enabled and cardinality(store.uncovered(p.dataset, array(
       select date_trunc(p.partition_width, now()) + ahead * ('1 ' || p.partition_width)::interval from generate_series(0, 3) ahead
     ))) > 0`;
-    expect(await database.sql(uncovered)).toEqual([]);
-    await store.close();
-  });
+      expect(await database.sql(uncovered)).toEqual([]);
+      await store.close();
+    },
+  );
 
   it("says that a database is away, and ends in time when its signal does", async () => {
     const store = open("postgres://nobody:nothing@127.0.0.1:1/none");

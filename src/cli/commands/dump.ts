@@ -77,7 +77,7 @@ async function run(shell: Shell, names: readonly DatasetName[], template: string
       const rows = toOutput
         ? await dumping.toOutput(plans[0]!, flags.format ?? "ndjson")
         : await dumping.toFiles(plans, flags.json ?? false);
-      if (rows > 0 || names.length > 1) return;
+      if (rows > 0 || names.length > 1 || shell.output.readerIsGone) return;
       shell.output.note(await nothingFound(store.dataset(names[0]!), filter.dimensions, signal));
     } finally {
       await snapshot.close();
