@@ -2,6 +2,7 @@
  * Pages through a window over several series in one snapshot. A page is a binary COPY whose text holds nothing but
  * numbers, times and hex that were formatted here. While one page is used, the server works on the next.
  */
+import { setImmediate as immediate } from "node:timers/promises";
 import type { ReadSession } from "../database/session.ts";
 import type { DatasetShape, ValueColumn } from "../datasets/dataset.ts";
 import { type ColumnPage, decodeCopy, lastRowOf } from "../datasets/derive/codec.ts";
@@ -80,6 +81,7 @@ export async function* pageThrough(
           : behindLast(last, placeOf(asked, last.seriesId, ids, from), window),
       );
       if (got === 0) continue;
+      if (coming !== undefined) await immediate(); // the question leaves when the end of the answer before it is read
       const page = room();
       const before = page.length;
       decodeCopy(bytes, page);
