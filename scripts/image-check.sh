@@ -15,7 +15,6 @@ readonly MOST_BYTES=$((60 * 1000 * 1000)) # over the base image
 readonly READY_MS=${IMAGE_CHECK_READY_MS:-5000}
 readonly STOP_MS=10000
 readonly SKIPPED=77
-readonly MIRROR=${IMAGE_CHECK_MIRROR:-http://deb.debian.org/debian}
 failures=0
 
 say() { printf '%s\n' "$*"; }
@@ -99,9 +98,9 @@ base="$fast/base"
 # Near enough to Debian's slim image, which leaves out documentation too.
 timeout --foreground 180 mmdebstrap --mode=root --variant=minbase --dpkgopt='path-exclude=/usr/share/doc/*' \
   --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
-  bookworm "$base" "$MIRROR" >"$work/base.log" 2>&1 || {
+  bookworm "$base" ${IMAGE_CHECK_MIRROR:+"$IMAGE_CHECK_MIRROR"} >"$work/base.log" 2>&1 || {
   tail -n 3 "$work/base.log"
-  skip "mmdebstrap failed within 180 s; is the Debian mirror $MIRROR within reach?"
+  skip "mmdebstrap failed within 180 s; is ${IMAGE_CHECK_MIRROR:-a mirror of Debian} within reach?"
 }
 install -m 755 "$node_binary" "$base/usr/local/bin/node"
 mkdir -p "$base/usr/local/lib/node_modules"

@@ -1,8 +1,8 @@
 /**
  * Half of what the machine can do, for as long as is asked: `npm run soak -- --minutes 60`. Bars go through a coordinator
  * with a spool into a PostgreSQL of its own. Memory is read while nothing waits and the garbage is gone; printed at the end is how it
- * grew, in MB per hour, with the uncertainty of that. Ends with 1 when the heap grew beyond it and by more than 5 %: less are the
- * steps in which code is compiled. A leak of one byte a row is twenty times that within six minutes.
+ * grew, in MB per hour, with the uncertainty of that. Ends with 1 when the heap grew beyond it and by more than 5 %: a leak
+ * of one byte a row is many times that within six minutes.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

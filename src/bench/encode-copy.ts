@@ -1,8 +1,7 @@
 /** Bars as PostgreSQL's binary COPY, encoded ahead of time: what the server alone needs, without a client's work. */
 import type { BarInput } from "../datasets/bars.ts";
+import { COPY_HEADER, COPY_TRAILER } from "../datasets/derive/encode-rows.ts";
 
-const HEADER = Buffer.from("PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0", "latin1");
-const TRAILER = Buffer.from([0xff, 0xff]);
 const ROW_BYTES = 2 + 8 + 8 * 12;
 /** As much as one write to a socket takes well. */
 const CHUNK_BYTES = 131_072;
@@ -17,7 +16,7 @@ export const COPY_COLUMNS =
  * @param idOf - The series id of a symbol.
  */
 export function encodeCopy(bars: Iterable<BarInput>, idOf: (symbol: string) => number): Buffer[] {
-  const chunks: Buffer[] = [HEADER];
+  const chunks: Buffer[] = [COPY_HEADER];
   let buffer = Buffer.allocUnsafe(CHUNK_BYTES);
   let at = 0;
   for (const bar of bars) {
@@ -28,7 +27,7 @@ export function encodeCopy(bars: Iterable<BarInput>, idOf: (symbol: string) => n
     }
     at = writeBar(buffer, at, bar, idOf(bar.symbol));
   }
-  chunks.push(buffer.subarray(0, at), TRAILER);
+  chunks.push(buffer.subarray(0, at), COPY_TRAILER);
   return chunks;
 }
 

@@ -2,7 +2,6 @@
  * The embedded database as the service sees it, which listens already while the database still starts: whoever asks
  * before waits. Closing it closes connections only; the server itself is ended with `stopServer`, after the service.
  */
-
 import { setTimeout as wait } from "node:timers/promises";
 import type { SchemaVersion } from "../contracts/schema-version.ts";
 import { type EmbeddedDatabase, type EmbeddedUrls, openEmbedded } from "../database/embedded.ts";

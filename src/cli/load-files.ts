@@ -50,6 +50,9 @@ const FAULTS_OF_ONE_FILE: ReadonlySet<ErrorCode> = new Set([
 ]);
 
 export async function loadFiles(shell: Shell, load: Load, flags: LoadFlags): Promise<void> {
+  if (flags.trusted && flags.via !== undefined) {
+    throw new StoreError("usage", "--trusted writes past the coordinator; leave out --trusted or --via.");
+  }
   const config = shell.configure({ dsn: flags.dsn, tenant: flags.tenant });
   const files = await inputFiles(load.names);
   const inputs = files.filter((file) => file !== "-");
@@ -58,9 +61,6 @@ export async function loadFiles(shell: Shell, load: Load, flags: LoadFlags): Pro
   const options = { ...load.options, ...(flags.batchRows !== undefined && { batchRows: flags.batchRows }) };
   const run = new LoadRun(shell, files, options, report, rejects);
   try {
-    if (flags.trusted && flags.via !== undefined) {
-      throw new StoreError("usage", "--trusted writes past the coordinator; leave out --trusted or --via.");
-    }
     if (flags.dryRun) await interruptible(shell, (signal) => run.load(dryRun(datasetNamed(load.dataset)), signal));
     else if (flags.trusted) {
       await withTrustedLoad(shell, config, load.verb, (trusted, signal) =>

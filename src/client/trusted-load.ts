@@ -3,8 +3,7 @@
  * nearly as fast as COPY is; rows whose keys are stored go through the upsert. Rows are checked as ever, and the outcome
  * is that of the upsert. Each call is a run in the tenant's ledger, which says that it was trusted.
  */
-import type { OwnerScope } from "../database/owner-copy.ts";
-import { queryAsOwner } from "../database/owner-copy.ts";
+import { type OwnerScope, queryAsOwner } from "../database/owner-copy.ts";
 import { openPool, type Pool } from "../database/pool.ts";
 import { runAsLogin, type TenantScope } from "../database/session.ts";
 import type { DatasetShape } from "../datasets/dataset.ts";

@@ -83,7 +83,7 @@ export const ENDPOINTS = {
     tag: INGEST,
     summary: "Send rows",
     description:
-      "NDJSON or a JSON array, plain or compressed by gzip (told by its bytes), 64 MiB at most. Rows are accepted from the " +
+      "NDJSON or a JSON array, plain or compressed by gzip or zstd (told by its bytes), 64 MiB at most. Rows are accepted from the " +
       "first on: every answer says up to which line, so go on behind it; to repeat lines changes nothing. 202 when all " +
       "are durable, though not yet in the database.",
     auth: "ingest",

@@ -2,7 +2,6 @@
  * Migrates a database to the newest schema and, where that changed anything, makes the partitions of now and of the next
  * periods, so that a new store is whole before the daily job has run for the first time.
  */
-
 import { PERIODS_AHEAD } from "./engine/engine.ts";
 import { openEngine } from "./engine/open-engine.ts";
 import type { Migration } from "./migration-files.ts";

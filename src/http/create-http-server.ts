@@ -2,7 +2,6 @@
  * What every HTTP server of ours has in common: problem+json for every error, 404 and 405, limits, metrics and a log
  * of requests. It knows no routes: they are given. It listens to nothing until it is told to.
  */
-
 import type { Duplex } from "node:stream";
 import { type FastifyInstance, fastify } from "fastify";
 import { StoreError } from "../errors/store-error.ts";

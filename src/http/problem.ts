@@ -2,7 +2,6 @@
  * Errors as RFC 9457 problem details: a stable `code` and one sentence, never a stack trace, never an inner error's
  * text. What is ours to mend (status 500) is only named; the log has the rest.
  */
-
 import type { ErrorCode } from "../errors/codes.ts";
 import { hideSecrets } from "../errors/hide-secrets.ts";
 import { StoreError } from "../errors/store-error.ts";

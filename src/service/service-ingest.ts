@@ -165,9 +165,7 @@ export class ServiceIngest {
   #refuseIfNeeded(): void {
     if (this.#refusing.signal.aborted) throw stopping();
     if (this.#open === undefined) throw unavailable(this.#fault);
-    if (this.#isNearlyFull) {
-      throw new StoreError("queue_full", "The database takes rows more slowly than they come; go on a little later.");
-    }
+    if (this.#isNearlyFull) throw tooSlow();
   }
 
   get #isNearlyFull(): boolean {

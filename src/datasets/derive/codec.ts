@@ -8,7 +8,7 @@ import { createValueBuffer, type ValueBuffer } from "./row-batch.ts";
 
 const OID = { bytea: 17, int8: 20, int4: 23, text: 25, float8: 701, timestamptz: 1184 } as const;
 /** PostgreSQL counts time from 2000-01-01. */
-const POSTGRES_EPOCH_US = Date.UTC(2000, 0, 1) * 1_000;
+export const POSTGRES_EPOCH_US = Date.UTC(2000, 0, 1) * 1_000;
 const ARRAY_HEADER_BYTES = 20;
 const COPY_HEADER_BYTES = 19;
 /** Series id and time with their lengths. */
@@ -95,7 +95,7 @@ function encodeBytesArray(oid: number, elements: readonly (Buffer | null)[]): Bu
 }
 
 /** A whole number that fits 53 bits, without the cost of a bigint. */
-function writeInt8(buffer: Buffer, value: number, at: number): void {
+export function writeInt8(buffer: Buffer, value: number, at: number): void {
   const high = Math.floor(value / TWO_TO_32);
   buffer.writeInt32BE(high, at);
   buffer.writeUInt32BE(value - high * TWO_TO_32, at + 4);

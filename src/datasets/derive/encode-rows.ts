@@ -3,21 +3,22 @@
  * form is that of the buffers: decimals are none of them. Nothing is checked here; the batch did that.
  */
 import type { DatasetShape } from "../dataset.ts";
+import { POSTGRES_EPOCH_US, writeInt8 } from "./codec.ts";
 import type { RowGroup } from "./fold-batch.ts";
 import type { RowBatch, ValueBuffer } from "./row-batch.ts";
 
-const HEADER = Buffer.from("PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0", "latin1");
-const TRAILER = Buffer.from([0xff, 0xff]);
+/** How the binary form begins, without flags and extension, and how it ends. */
+export const COPY_HEADER = Buffer.from("PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0", "latin1");
+export const COPY_TRAILER = Buffer.from([0xff, 0xff]);
 /** Each becomes one message; the server takes up one while the next is on its way. */
 const PIECE_BYTES = 131_072;
 /** Field count, series, time. */
 const KEY_BYTES = 2 + 8 + 12;
 const CONTENT_KEY_BYTES = 16;
-/** PostgreSQL counts time from 2000-01-01. */
-const POSTGRES_EPOCH_US = Date.UTC(2000, 0, 1) * 1_000;
-const TWO_TO_32 = 2 ** 32;
 /** The one version of jsonb's binary form. */
 const JSONB_VERSION = 1;
+/** As many values as any dataset has. */
+const ROOM_AFTER_TEXT = 32 * 12;
 
 /** Whether `encodeCopyRows` can write its rows. */
 export function hasBinaryRows({ values }: DatasetShape): boolean {
@@ -42,7 +43,7 @@ export function* encodeCopyRows(batch: RowBatch, ids: Int32Array, { present, row
   const fields = 2 + (hasContentKey ? 1 : 0) + columns.length;
   const fixedBytes = KEY_BYTES + (hasContentKey ? 4 + CONTENT_KEY_BYTES : 0) + columns.length * 12;
   const writer = new PieceWriter();
-  yield HEADER;
+  yield COPY_HEADER;
   for (const row of rows) {
     writer.makeRoom(fixedBytes);
     writer.writeKey(fields, ids[batch.seriesAt[row]!]!, batch.times[row]! - POSTGRES_EPOCH_US);
@@ -51,7 +52,7 @@ export function* encodeCopyRows(batch: RowBatch, ids: Int32Array, { present, row
     if (writer.hasPieces) yield* writer.takePieces();
   }
   yield* writer.end();
-  yield TRAILER;
+  yield COPY_TRAILER;
 }
 
 class PieceWriter {
@@ -75,10 +76,7 @@ class PieceWriter {
     view.setInt32(at + 2, 4);
     view.setInt32(at + 6, seriesId);
     view.setInt32(at + 10, 8);
-    // Fits 53 bits, so a bigint is not needed.
-    const high = Math.floor(timeUs / TWO_TO_32);
-    view.setInt32(at + 14, high);
-    view.setUint32(at + 18, timeUs - high * TWO_TO_32);
+    writeInt8(this.#piece, timeUs, at + 14);
     this.#at = at + KEY_BYTES;
   }
 
@@ -126,6 +124,3 @@ class PieceWriter {
     return [...this.#pieces, this.#piece.subarray(0, this.#at)];
   }
 }
-
-/** As many values as any dataset has. */
-const ROOM_AFTER_TEXT = 32 * 12;
