@@ -33,6 +33,8 @@ export interface TrustedLoadResult extends UpsertResult {
 const DEFAULTS = { timeoutMs: 120_000, connectTimeoutMs: 5_000, jobName: "trusted-load" } as const;
 /** One for the upsert, one for the ledger, which is told while a batch is written. */
 const CONNECTIONS = 2;
+/** One batch is copied while the one before it is. */
+const OWNER_CONNECTIONS = 2;
 /** What tells two databases apart, also a copy from its origin. */
 const PLACE_SQL = "select current_database() as name, pg_postmaster_start_time()::text as since";
 
@@ -48,7 +50,7 @@ export async function openTrustedLoad(options: TrustedLoadOptions): Promise<Trus
     pool: openPool({
       url: adminUrl,
       applicationName: `${applicationName} trusted`,
-      maxConnections: 1,
+      maxConnections: OWNER_CONNECTIONS,
       connectTimeoutMs,
     }),
     timeoutMs,
