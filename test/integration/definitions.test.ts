@@ -33,6 +33,7 @@ const OTHERS = [
   "0014-insert-absent.sql",
   "0015-drift.sql",
   "0016-timescale.sql",
+  "0017-latest-bars.sql",
 ];
 
 async function upOf(file: string): Promise<string> {
