@@ -27,6 +27,7 @@ export {
   type TrustedLoadResult,
 } from "./client/trusted-load.ts";
 export type { RowRejection, RowSource, UpsertOptions, UpsertResult } from "./client/upsert.ts";
+export type { AnyColumnBatch, ColumnBatch } from "./client/upsert-columns.ts";
 export type {
   AnsweringSeries,
   AnyWindowQuery,

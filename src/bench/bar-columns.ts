@@ -2,7 +2,8 @@
  * Bars kept as columns and made into row objects as they are taken, as by a program that reads them from somewhere: a
  * million objects held in memory would make the garbage collector a part of every figure.
  */
-import type { BarInput } from "../datasets/bars.ts";
+import type { ColumnBatch } from "../client/upsert-columns.ts";
+import type { BarInput, bars } from "../datasets/bars.ts";
 import { createRandom } from "./generate-market.ts";
 
 export class BarColumns implements Iterable<BarInput> {
@@ -63,6 +64,31 @@ export class BarColumns implements Iterable<BarInput> {
       [places[at], places[other]] = [places[other]!, places[at]!];
     }
     return new BarColumns(this.#taken(places), this.length);
+  }
+
+  /** The same bars as `upsertColumns` takes them. */
+  toBatch(): ColumnBatch<typeof bars> {
+    const places = new Map<string, number>();
+    const seriesAt = Int32Array.from(this.#symbols, (symbol) => {
+      if (!places.has(symbol)) places.set(symbol, places.size);
+      return places.get(symbol)!;
+    });
+    const value = (slot: number): Float64Array => this.#values[slot]!.subarray(0, this.length);
+    return {
+      series: [...places.keys()].map((symbol) => ({ vendor: "generated", symbol, timeframe: "1m" })),
+      seriesAt,
+      times: BigInt64Array.from(this.#times.subarray(0, this.length), (ms) => BigInt(ms) * 1_000n),
+      values: {
+        open_price: value(0),
+        high_price: value(1),
+        low_price: value(2),
+        close_price: value(3),
+        volume: value(4),
+        trade_count: BigInt64Array.from(value(5), BigInt),
+        vwap: value(6),
+      },
+      nulls: { vwap: Uint8Array.from(value(6), (vwap) => (Number.isNaN(vwap) ? 1 : 0)) },
+    };
   }
 
   *#taken(places: Uint32Array): Generator<BarInput> {

@@ -14,6 +14,7 @@ import {
 } from "./read.ts";
 import { SeriesCache } from "./series-cache.ts";
 import { type RowSource, type UpsertOptions, type UpsertResult, upsertRows } from "./upsert.ts";
+import { type AnyColumnBatch, type ColumnBatch, upsertColumns } from "./upsert-columns.ts";
 import {
   type AnsweringSeries,
   type AnyWindowQuery,
@@ -48,6 +49,16 @@ export class DatasetClient<S extends DatasetShape> {
    */
   upsert(rows: RowSource<InputRow<S>>, options?: UpsertOptions): Promise<UpsertResult> {
     return upsertRows(this.#target, rows, options);
+  }
+
+  /**
+   * The same for rows that are columns already, as `readColumns` gives them, without making objects of them. `index` and
+   * `row` of a rejection are the row's place in the columns and an object of its values.
+   *
+   * @throws StoreError `usage` where the columns do not fit each other or the dataset; nothing is written then.
+   */
+  upsertColumns(columns: ColumnBatch<S>, options?: UpsertOptions): Promise<UpsertResult> {
+    return upsertColumns(this.#target, columns as AnyColumnBatch, options);
   }
 
   /**
@@ -104,6 +115,7 @@ export class DatasetClient<S extends DatasetShape> {
 export interface AnyDatasetClient {
   readonly dataset: DatasetShape;
   upsert(rows: RowSource<unknown>, options?: UpsertOptions): Promise<UpsertResult>;
+  upsertColumns(columns: AnyColumnBatch, options?: UpsertOptions): Promise<UpsertResult>;
   /** @internal Writes rows whose keys are not stored, and changes none that is. */
   insertAbsent(rows: RowSource<unknown>, options?: UpsertOptions): Promise<UpsertResult>;
   read(

@@ -16,6 +16,8 @@ import { SeriesCache } from "./series-cache.ts";
 import { tenantScope } from "./tenant-scope.ts";
 import { TrustedCopy } from "./trusted-copy.ts";
 import { MAX_BATCH_ROWS, type RowSource, type UpsertOptions, type UpsertResult, upsertRows } from "./upsert.ts";
+import { type AnyColumnBatch, upsertColumns } from "./upsert-columns.ts";
+import type { WriteTarget } from "./write-batch.ts";
 
 export interface TrustedLoadOptions extends Omit<StoreOptions, "maxConnections"> {
   /** Connection of a login that is a member of mds_owner, to the database of `url`. */
@@ -119,17 +121,29 @@ export class TrustedDataset {
    *
    * @throws StoreError as `upsert`; batches committed before stay, and the ledger has them.
    */
-  async upsert(rows: RowSource<unknown>, options: UpsertOptions = {}): Promise<TrustedLoadResult> {
+  upsert(rows: RowSource<unknown>, options: UpsertOptions = {}): Promise<TrustedLoadResult> {
+    return this.#run((target) => upsertRows(target, rows, { batchRows: MAX_BATCH_ROWS, ...options }), options);
+  }
+
+  /** The same for rows that are columns, as `upsertColumns` of the dataset's client. */
+  upsertColumns(columns: AnyColumnBatch, options: UpsertOptions = {}): Promise<TrustedLoadResult> {
+    return this.#run((target) => upsertColumns(target, columns, { batchRows: MAX_BATCH_ROWS, ...options }), options);
+  }
+
+  async #run(
+    load: (target: WriteTarget) => Promise<UpsertResult>,
+    { signal }: UpsertOptions,
+  ): Promise<TrustedLoadResult> {
     const { dataset } = this;
     const metadata = { trusted: true };
     const { run_id: runId } = await this.#runs.start(
       { job_name: this.#jobName, mode: "backfill", dataset: dataset.name, metadata },
-      options.signal && { signal: options.signal },
+      signal && { signal },
     );
     const before = this.#copy.copied;
     const target = { scope: this.#scope, dataset, copy: this.#copy, ...this.#caches };
     try {
-      const result = await upsertRows(target, rows, { batchRows: MAX_BATCH_ROWS, ...options });
+      const result = await load(target);
       const copied = this.#copy.copied - before;
       await this.#runs.complete(runId, { ...writtenRows(result), metadata: { ...metadata, copied } });
       return { ...result, copied };

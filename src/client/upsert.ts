@@ -3,6 +3,7 @@
  * is a transaction of its own, in the order of the rows, so that of two rows of one key the later one wins.
  */
 import { setImmediate as immediate } from "node:timers/promises";
+import type { Rejection } from "../datasets/dataset.ts";
 import { RowBatch } from "../datasets/derive/row-batch.ts";
 import type { TimeZone } from "../datasets/values/time-zone.ts";
 import type { ErrorCode } from "../errors/codes.ts";
@@ -51,6 +52,14 @@ export interface UpsertOptions {
 /** The rows of a batch: their series, by dimensions in the dataset's order, and of the first `size` their times. */
 export type WrittenRows = Pick<RowBatch, "series" | "times" | "size">;
 
+/** How rows get into a batch, and how a rejected one is shown. */
+export interface RowTaker {
+  readonly add: (batch: RowBatch, row: unknown) => Rejection | undefined;
+  readonly show: (row: unknown) => unknown;
+}
+
+const OBJECTS: RowTaker = { add: (batch, row) => batch.add(row), show: (row) => row };
+
 /** Rows one by one, or in arrays of any length where the source is asynchronous. */
 export type RowSource<Row> = Iterable<Row> | AsyncIterable<Row | readonly Row[]>;
 
@@ -70,13 +79,15 @@ export async function upsertRows<Row>(
   target: WriteTarget,
   source: RowSource<Row>,
   options: UpsertOptions = {},
+  taker: RowTaker = OBJECTS,
 ): Promise<UpsertResult> {
-  return new Upsert(target, options).run(source);
+  return new Upsert(target, options, taker).run(source);
 }
 
 class Upsert {
   readonly #target: WriteTarget;
   readonly #options: UpsertOptions;
+  readonly #taker: RowTaker;
   readonly #result: UpsertResult = {
     inserted: 0,
     updated: 0,
@@ -93,9 +104,10 @@ class Upsert {
   #before: Promise<void> = Promise.resolve();
   #taken = 0;
 
-  constructor(target: WriteTarget, options: UpsertOptions) {
+  constructor(target: WriteTarget, options: UpsertOptions, taker: RowTaker) {
     this.#target = target;
     this.#options = options;
+    this.#taker = taker;
     this.#filling = this.#newBatch();
   }
 
@@ -140,9 +152,9 @@ class Upsert {
     const { placeOf } = this.#options;
     const taken = this.#taken++;
     const index = placeOf === undefined ? taken : placeOf(row);
-    const rejection = batch.add(row);
+    const rejection = this.#taker.add(batch, row);
     if (rejection === undefined) indexes.push(index);
-    else this.#reject({ index, ...rejection, row });
+    else this.#reject({ index, ...rejection, row: this.#taker.show(row) });
     return batch.full || taken % ROWS_PER_TURN === ROWS_PER_TURN - 1;
   }
 

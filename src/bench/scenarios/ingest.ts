@@ -4,6 +4,7 @@
  */
 import type { Store } from "../../client/open-store.ts";
 import type { TrustedDataset } from "../../client/trusted-load.ts";
+import type { AnyColumnBatch } from "../../client/upsert-columns.ts";
 import type { BarColumns } from "../bar-columns.ts";
 import { halvesOf, makeBars, SHAPES, type Shape } from "../bar-load.ts";
 import { CLIENT_APPLICATION, OWNER_APPLICATION } from "../bench-database.ts";
@@ -64,6 +65,7 @@ async function runShape(context: BenchContext, { store, load, hand: { ways }, sh
   const { owner } = context.database;
   const bars = makeBars(context.rows, shape);
   const halves = halvesOf(bars, shape);
+  const columns = bars.toBatch();
   await dropBars(owner);
   // Makes series and partitions, which COPY needs, and warms up both sides.
   await store.bars.upsert(bars, { signal: context.signal });
@@ -80,6 +82,11 @@ async function runShape(context: BenchContext, { store, load, hand: { ways }, sh
     [FRESH_TWO]: { ...empty, run: two },
     "replayed, 2 connections": { ...again, run: two },
     [TRUSTED]: { ...empty, run: () => load.upsert(bars, { signal: context.signal }) },
+    "fresh, columns": { ...empty, run: () => store.bars.upsertColumns(columns, { signal: context.signal }) },
+    "trusted, columns": {
+      ...empty,
+      run: () => load.upsertColumns(columns as AnyColumnBatch, { signal: context.signal }),
+    },
     "trusted, again": { ...again, run: () => load.upsert(bars, { signal: context.signal }) },
   };
   for (const { name, upsert } of ways) {

@@ -25,6 +25,19 @@ export function createValueBuffer(column: ValueColumn, capacity: number): ValueB
   return { column, values: new Array<string>(capacity).fill(""), nulls };
 }
 
+/** Rows as columns: dimensions in the dataset's order, and by their places the values that the rows bring. */
+export interface ColumnRows {
+  readonly series: readonly (readonly unknown[])[];
+  /** For each row the place of its series. */
+  readonly seriesAt: Int32Array;
+  /** Microseconds since the epoch. */
+  readonly times: BigInt64Array;
+  readonly columns: readonly (
+    | { readonly values: Float64Array | BigInt64Array | readonly string[]; readonly nulls?: Uint8Array }
+    | undefined
+  )[];
+}
+
 /** Where a row's field goes: a dimension, the time, or a value, by its place. */
 type Slot = { readonly kind: "dimension" | "time" | "value"; readonly at: number };
 
@@ -107,9 +120,39 @@ export class RowBatch {
     if (typeof row !== "object" || row === null || Array.isArray(row)) {
       return { code: "field_invalid", message: "The row is not an object with named fields." };
     }
-    const at = this.#size;
-    if (at === 0) this.#nowMs = Date.now();
-    const given = this.#setFields(row as Record<string, unknown>, at);
+    const at = this.#begin();
+    return this.#end(at, this.#setFields(row as Record<string, unknown>, at));
+  }
+
+  /** The same for a row of columns. */
+  addFrom({ series, seriesAt, times, columns }: ColumnRows, row: number): Rejection | undefined {
+    const at = this.#begin();
+    const dimensions = series[seriesAt[row]!]!;
+    for (let place = 0; place < dimensions.length; place++) {
+      const rejection = this.#setDimension(place, dimensions[place]);
+      if (rejection !== undefined) return rejection;
+    }
+    const time = parseTime(this.dataset.time.name, times[row], undefined, this.#nowMs);
+    if (typeof time !== "number") return time;
+    this.times[at] = time;
+    let present = 0;
+    for (let slot = 0; slot < columns.length; slot++) {
+      const column = columns[slot];
+      if (column === undefined) continue;
+      const rejection = this.#setValue(slot, at, column.nulls?.[row] === 1 ? null : column.values[row]);
+      if (rejection !== undefined) return rejection;
+      present |= 1 << slot;
+    }
+    return this.#end(at, present);
+  }
+
+  #begin(): number {
+    if (this.#size === 0) this.#nowMs = Date.now();
+    return this.#size;
+  }
+
+  /** Takes the row whose fields are in the buffers; `given` has the bits of its values. */
+  #end(at: number, given: number | Rejection): Rejection | undefined {
     if (typeof given === "object") return given;
     const present = this.#contentSlots.length === 0 ? given : this.#setContentKey(at, given);
     if (typeof present === "object") return present;
