@@ -148,7 +148,8 @@ it("leaves whole batches behind when it is stopped, and the next try completes t
 describe("while a batch waits for a key that another session holds", () => {
   /** Loads batches of ten rows, the first of which waits; the answer once that session has ended its transaction. */
   async function loadBeside(held: BarInput, rows: readonly BarInput[], copying: number, end: "commit" | "rollback") {
-    await load([bar(500, { symbol: held.symbol })]); // makes the series
+    const of = trusted.dataset("bars");
+    await of.upsert([bar(500, { symbol: held.symbol })]); // so that series and partition are known, and the first batch is the first to begin
     const session = await openConnection(database.adminUrl, "holder", 5_000);
     try {
       await session.query("begin");
@@ -157,7 +158,7 @@ describe("while a batch waits for a key that another session holds", () => {
          select series_id, to_timestamp($2::float8 / 1e6), 1, 1, 1, 1, 1 from store.bars_series where symbol = $1`,
         [held.symbol, String(held.ts)],
       );
-      const loading = load(rows, { batchRows: 10 });
+      const loading = of.upsert(rows, { batchRows: 10 });
       await expect.poll(() => transactionsOf("% trusted"), { timeout: 10_000 }).toBe(copying);
       await session.query(end);
       return await loading;
