@@ -13,6 +13,7 @@ import { BatchWriter, type BatchWriterOptions } from "./batch-writer.ts";
 import { type AnyDatasetClient, DatasetClient } from "./dataset-client.ts";
 import { type Freshness, freshness } from "./latest.ts";
 import { OptionsClient } from "./options-client.ts";
+import { requirePostgresUrl } from "./postgres-url.ts";
 import { Runs } from "./runs.ts";
 import { SignalsClient } from "./signals-client.ts";
 import { StoreSnapshot } from "./snapshot.ts";
@@ -35,8 +36,6 @@ export interface StoreOptions {
   readonly signal?: AbortSignal;
 }
 
-/** What no driver could make sense of; without it, a slip would lead to some other server. */
-const URL_FORM = /^postgres(ql)?(\+\w+)?:\/\//;
 const DEFAULTS = { maxConnections: 4, timeoutMs: 30_000, connectTimeoutMs: 5_000 } as const;
 /** More connections than this from one process slow the server down for everybody. */
 const MAX_CONNECTIONS = 100;
@@ -52,9 +51,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
       `maxConnections is ${maxConnections}; it must be a whole number from 1 to ${MAX_CONNECTIONS}.`,
     );
   }
-  if (!URL_FORM.test(options.url)) {
-    throw new StoreError("usage", "url is no PostgreSQL URL; it must be postgres://user:password@host:5432/database.");
-  }
+  requirePostgresUrl("url", options.url);
   const pool = openPool({
     url: options.url,
     applicationName: options.applicationName ?? "market-data-store",

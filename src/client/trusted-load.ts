@@ -11,6 +11,7 @@ import { type DatasetName, datasetNamed } from "../datasets/registry.ts";
 import { messageOf, StoreError } from "../errors/store-error.ts";
 import type { StoreOptions } from "./open-store.ts";
 import { PartitionCache } from "./partition-cache.ts";
+import { requirePostgresUrl } from "./postgres-url.ts";
 import { Runs } from "./runs.ts";
 import { SeriesCache } from "./series-cache.ts";
 import { tenantScope } from "./tenant-scope.ts";
@@ -43,6 +44,8 @@ const PLACE_SQL = "select current_database() as name, pg_postmaster_start_time()
 export async function openTrustedLoad(options: TrustedLoadOptions): Promise<TrustedLoad> {
   const { url, adminUrl, tenant, signal, applicationName = "market-data-store" } = options;
   const { timeoutMs, connectTimeoutMs, jobName } = { ...DEFAULTS, ...options };
+  requirePostgresUrl("url", url);
+  requirePostgresUrl("adminUrl", adminUrl);
   const pool = openPool({ url, applicationName, maxConnections: CONNECTIONS, connectTimeoutMs });
   const owner = {
     pool: openPool({
