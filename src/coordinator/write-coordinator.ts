@@ -112,7 +112,9 @@ export class WriteCoordinator {
    *
    * @throws The signal's reason; StoreError `shutting_down` when a stop left rows in the spool.
    */
-  async flush({ signal }: { readonly signal?: AbortSignal } = {}): Promise<RowCounts> {
+  async flush(options: { readonly signal?: AbortSignal } = {}): Promise<RowCounts> {
+    requireFields("flush", options, ["signal"]);
+    const { signal } = options;
     const report = this.#state === "stopped" ? await this.#stopped : undefined;
     if (report !== undefined && report.inSpool + report.lost > 0) throw notAllStored();
     const mark = this.#intake.lastAccepted;
@@ -125,9 +127,11 @@ export class WriteCoordinator {
 
   /**
    * Accepts nothing more, writes what it holds for at most `timeoutMs`, and hands the rest to the spool or, without one,
-   * to the dead letters. It does not wait for a database that cannot be probed in that time. Never throws.
+   * to the dead letters. It does not wait for a database that cannot be probed in that time. Never throws but for
+   * options that are none: StoreError `usage`.
    */
-  stop(options: StopOptions = {}): Promise<StopReport> {
+  async stop(options: StopOptions = {}): Promise<StopReport> {
+    requireFields("stop", options, ["drain", "timeoutMs"]);
     this.#stopped ??= this.#stop(options);
     return this.#stopped;
   }
@@ -234,6 +238,7 @@ export class WriteCoordinator {
     if (!Array.isArray(rows)) return new StoreError("usage", "submitMany takes an array of rows.");
     const { tenantId = this.#options.tenantId } = options;
     if (tenantId === undefined) return new StoreError("usage", "These rows need a tenant; give tenantId.");
+    if (typeof tenantId !== "string") return new StoreError("usage", "tenantId must be the UUID of a tenant.");
     return undefined;
   }
 

@@ -188,6 +188,10 @@ describe("an open store", () => {
       /has no "tenant"; it has tenantId, signal/,
     );
     await expectUsage(() => coordinator.submit("bars", bar(2), null));
+    await expectUsage(() => coordinator.submit("bars", bar(2), { tenantId: 5 }));
+    await expectUsage(() => coordinator.flush(null));
+    await expectUsage(() => coordinator.stop({ drian: false }), /^stop has no "drian"; it has drain, timeoutMs\.$/);
+    expect(coordinator.health()).toMatchObject({ state: "running", rows: { inserted: 0, deadLettered: 0 } });
     await coordinator.stop();
   });
 
