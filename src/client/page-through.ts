@@ -5,7 +5,8 @@
 import { setImmediate as immediate } from "node:timers/promises";
 import type { ReadSession } from "../database/session.ts";
 import type { DatasetShape, ValueColumn } from "../datasets/dataset.ts";
-import { type ColumnPage, decodeCopy, lastRowOf } from "../datasets/derive/codec.ts";
+import { type ColumnPage, decodeCopy, type LastRow, lastRowOf } from "../datasets/derive/codec.ts";
+import { decodeColumns, hasColumnForm, lastOfColumns } from "../datasets/derive/column-form.ts";
 import { formatTime } from "../datasets/values/time.ts";
 import type { FoundSeries, Window } from "./window.ts";
 
@@ -38,6 +39,7 @@ interface ComingPage {
   readonly from: Position;
   readonly series: readonly PagedSeries[];
   readonly rows: number;
+  readonly form: PageForm;
   readonly bytes: Promise<Buffer>;
 }
 
@@ -61,16 +63,17 @@ export async function* pageThrough(
     if (from.series >= ids.length || wanted <= 0) return undefined;
     const some = ofOneTable(series, from);
     const rows = Math.min(pageRows, wanted);
-    const bytes = session.copyOut(pageQuery(dataset, some, from, window.newestFirst, rows));
+    const form = some[0]!.aggregate === undefined && hasColumnForm(dataset) ? COLUMNS : ROWS;
+    const bytes = session.copyOut(pageQuery(dataset, form, some, from, window.newestFirst, rows));
     bytes.catch(() => {}); // Seen where it is waited for.
-    return { from, series: some, rows, bytes };
+    return { from, series: some, rows, form, bytes };
   };
   let coming = ask(start(0));
   try {
     while (coming !== undefined) {
-      const { from, series: asked, rows, bytes: arriving } = coming;
+      const { from, series: asked, rows, form, bytes: arriving } = coming;
       const bytes = await arriving;
-      const last = lastRowOf(bytes, dataset);
+      const last = form.lastRow(bytes, dataset);
       const got = last?.rows ?? 0;
       wanted -= got;
       pageRows = nextPageRows(rows, got, bytes.length);
@@ -84,7 +87,7 @@ export async function* pageThrough(
       if (coming !== undefined) await immediate(); // the question leaves when the end of the answer before it is read
       const page = room();
       const before = page.length;
-      decodeCopy(bytes, page);
+      form.decode(bytes, page);
       renameSeries(page, before, asked);
       yield page;
     }
@@ -120,11 +123,7 @@ function placeOf(asked: readonly PagedSeries[], rowId: number, ids: readonly num
   return ids.indexOf(found.id, from.series);
 }
 
-function behindLast(
-  { timeUs: last, contentKey: afterKey }: NonNullable<ReturnType<typeof lastRowOf>>,
-  series: number,
-  window: Window,
-): Position {
+function behindLast({ timeUs: last, contentKey: afterKey }: LastRow, series: number, window: Window): Position {
   const bounds = window.newestFirst
     ? { startUs: window.startUs, endUs: last }
     : { startUs: afterKey === undefined ? last + 1 : last, endUs: window.endUs };
@@ -133,22 +132,17 @@ function behindLast(
 
 function pageQuery(
   dataset: DatasetShape,
+  form: PageForm,
   series: readonly PagedSeries[],
   { startUs, endUs, afterKey }: Position,
   newestFirst: boolean,
   rows: number,
 ): string {
-  const { time, contentKey, values } = dataset;
+  const { contentKey } = dataset;
   const name = series[0]!.aggregate?.name ?? dataset.name;
   const ids = series.map(({ id, aggregate }) => aggregate?.seriesId ?? id);
-  const columns = [
-    "series_id",
-    time.name,
-    ...(contentKey ? [contentKey.name] : []),
-    ...values.map((value) => TEXT_FORMS[value.type](value.name)),
-  ];
   const after = afterKey === undefined ? "null" : `'\\x${afterKey}'::bytea`;
-  return `select ${columns.join(", ")} from mds.read_${name}(array[${ids.join(",")}]::int4[],
+  return `select ${form.select(dataset)} from mds.read_${name}${form.suffix}(array[${ids.join(",")}]::int4[],
     '${formatTime(startUs)}'::timestamptz, '${formatTime(endUs)}'::timestamptz,
     ${contentKey ? `${after}, ` : ""}${newestFirst}, ${rows})`;
 }
@@ -161,6 +155,28 @@ const HAS_LENGTH: Readonly<Record<ValueColumn["type"], boolean>> = {
   text: true,
   json: true,
 };
+
+/** How a page comes. */
+interface PageForm {
+  /** Of the function's name. */
+  readonly suffix: string;
+  readonly select: (dataset: DatasetShape) => string;
+  readonly lastRow: (bytes: Buffer, dataset: DatasetShape) => LastRow | undefined;
+  readonly decode: (bytes: Buffer, page: ColumnPage) => void;
+}
+
+const ROWS: PageForm = { suffix: "", select: rowFields, lastRow: lastRowOf, decode: decodeCopy };
+const COLUMNS: PageForm = {
+  suffix: "_columns",
+  select: ({ time, values }) => ["series_id", time.name, ...values.map(({ name }) => name)].join(", "),
+  lastRow: lastOfColumns,
+  decode: decodeColumns,
+};
+
+function rowFields({ time, contentKey, values }: DatasetShape): string {
+  const fields = values.map((value) => TEXT_FORMS[value.type](value.name));
+  return ["series_id", time.name, ...(contentKey ? [contentKey.name] : []), ...fields].join(", ");
+}
 
 /** How a column of each type is fetched. */
 const TEXT_FORMS: Readonly<Record<ValueColumn["type"], (name: string) => string>> = {

@@ -1,9 +1,10 @@
 /**
  * New rows straight into a dataset's table, by its owner. What the upsert function checks and writes besides the rows is
  * checked and written here, in the same transaction: that the tenant is there and every series is its own, and the marks
- * for the aggregates. A batch that meets a stored key goes through the upsert.
+ * for the aggregates. A batch that meets a stored key goes through the upsert. While one batch is copied the next one
+ * may be copied beside it, where they have no key in common; they are committed in their order.
  */
-import { copyAsOwner, type OwnerScope } from "../database/owner-copy.ts";
+import { copyAsOwner, type OwnerCopy, type OwnerScope } from "../database/owner-copy.ts";
 import type { Statement } from "../database/session.ts";
 import type { DatasetShape } from "../datasets/dataset.ts";
 import { encodeInt4Array, encodeTimeArray } from "../datasets/derive/codec.ts";
@@ -12,6 +13,7 @@ import type { RowGroup } from "../datasets/derive/fold-batch.ts";
 import type { RowBatch } from "../datasets/derive/row-batch.ts";
 import { requiredValues } from "../datasets/derive/sql-upsert.ts";
 import { StoreError } from "../errors/store-error.ts";
+import { KeyRanges } from "./key-ranges.ts";
 import type { PreparedCopy, RowCopy } from "./write-batch.ts";
 
 const UNIQUE_VIOLATION = "23505";
@@ -28,6 +30,35 @@ interface Admission {
   readonly is_box: boolean | null;
 }
 
+/** A batch as it is copied. */
+interface Load extends Omit<OwnerCopy<Admission>, "mayCommit"> {
+  readonly keys: KeyRanges;
+  /** Whether these are all rows of the batch, so that nothing of it is left to be written when they are stored. */
+  readonly isWhole: boolean;
+  readonly rows: number;
+}
+
+/** What the batch behind has to know of one that is being copied. */
+class CopyUnderWay {
+  readonly keys: KeyRanges;
+  readonly #stored = Promise.withResolvers<boolean>();
+  hasEnded = false;
+
+  constructor(keys: KeyRanges) {
+    this.keys = keys;
+  }
+
+  /** Whether its rows went in; false where they have to go another way. */
+  get stored(): Promise<boolean> {
+    return this.#stored.promise;
+  }
+
+  end(isStored: boolean): void {
+    this.hasEnded = true;
+    this.#stored.resolve(isStored);
+  }
+}
+
 export class TrustedCopy implements RowCopy {
   readonly #owner: OwnerScope;
   readonly #tenantId: string;
@@ -37,6 +68,8 @@ export class TrustedCopy implements RowCopy {
   /** A refused COPY leaves its rows behind as dead ones, so after one the upsert goes on until all is new again. */
   #isNewGround = true;
   #copied = 0;
+  /** The copy whose batch is the next to be committed. */
+  #leading: CopyUnderWay | undefined;
 
   /** @throws StoreError `usage` for a dataset whose values have no binary form here. */
   constructor(owner: OwnerScope, tenantId: string, dataset: DatasetShape) {
@@ -63,10 +96,52 @@ export class TrustedCopy implements RowCopy {
 
   prepare(batch: RowBatch, ids: Int32Array, group: RowGroup): PreparedCopy | undefined {
     if (!this.#isNewGround || (group.present & this.#required) !== this.#required) return undefined;
+    const keys = new KeyRanges(batch, ids, group);
+    const isWhole = group.rows.length === batch.size;
+    const load = { keys, isWhole, rows: group.rows.length, ...this.#statements(batch, ids, group, keys) };
+    return (turn, signal) => {
+      const came = turn.then(
+        () => true,
+        () => false, // Seen by whoever gave it.
+      );
+      return this.#copy(load, came, signal);
+    };
+  }
+
+  /** @param turn - Whether the batches before this one are stored. */
+  async #copy(load: Load, turn: Promise<boolean>, signal?: AbortSignal): Promise<boolean> {
+    const ahead = this.#leading;
+    // One that waits for a key of the batch behind it would wait for ever, as that one waits for its turn.
+    const follows = ahead !== undefined && load.isWhole && !ahead.keys.meets(load.keys);
+    if (!follows && !(await turn)) return false;
+    if (!this.#isNewGround) return false;
+    const mayCommit = async (): Promise<boolean> => !follows || ((await ahead.stored) && turn);
+    const underWay = new CopyUnderWay(load.keys);
+    if (load.isWhole) void turn.then(() => this.#lead(underWay));
+    let isStored = false;
+    try {
+      isStored = await copyAsOwner<Admission>(this.#owner, { ...load, mayCommit }, signal);
+      if (isStored) this.#copied += load.rows;
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.details["sqlstate"] !== UNIQUE_VIOLATION) throw error;
+      this.#isNewGround = false;
+      return false;
+    } finally {
+      underWay.end(isStored);
+      if (this.#leading === underWay) this.#leading = undefined;
+    }
+    // Undone because the batch ahead was: it may need what this one had locked.
+    return isStored || ((await turn) && this.#copy(load, turn, signal));
+  }
+
+  #lead(copy: CopyUnderWay): void {
+    if (!copy.hasEnded) this.#leading = copy;
+  }
+
+  #statements(batch: RowBatch, ids: Int32Array, group: RowGroup, { seriesIds, span: times }: KeyRanges) {
     const { name } = this.#dataset;
-    const span = spanOf(batch, group);
-    const seriesIds = [...new Set(Int32Array.from(group.rows, (row) => ids[batch.seriesAt[row]!]!))];
-    const load = {
+    const span = encodeTimeArray(Float64Array.from(times), Int32Array.of(0, 1));
+    return {
       before: this.#admission(seriesIds, span, group.rows.length),
       copy: `copy store.${name}_data (${copyColumns(this.#dataset, group.present).join(", ")}) from stdin (format binary)`,
       pieces: () => encodeCopyRows(batch, ids, group),
@@ -79,17 +154,6 @@ export class TrustedCopy implements RowCopy {
         if (marked === null) return undefined;
         return isBox ? boxStatement(name, marked, span) : markStatement(marked, span, batch, ids, group);
       },
-    };
-    return async (signal) => {
-      try {
-        await copyAsOwner<Admission>(this.#owner, load, signal);
-        this.#copied += group.rows.length;
-        return true;
-      } catch (error) {
-        if (!(error instanceof StoreError) || error.details["sqlstate"] !== UNIQUE_VIOLATION) throw error;
-        this.#isNewGround = false;
-        return false;
-      }
     };
   }
 
@@ -114,17 +178,6 @@ export class TrustedCopy implements RowCopy {
       values: [this.#tenantId, seriesIds, span, rows],
     };
   }
-}
-
-/** The first time of a group and its last, as timestamptz[]. */
-function spanOf(batch: RowBatch, { rows }: RowGroup): Buffer {
-  let [first, last] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
-  for (const row of rows) {
-    const time = batch.times[row]!;
-    if (time < first) first = time;
-    if (time > last) last = time;
-  }
-  return encodeTimeArray(Float64Array.of(first, last), Int32Array.of(0, 1));
 }
 
 /** One mark, which needs no keys. */

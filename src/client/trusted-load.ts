@@ -46,6 +46,8 @@ const OPTIONS = fieldsOf<TrustedLoadOptions>({
   jobName: true,
   signal: true,
 });
+/** One batch is copied while the one before it is. */
+const OWNER_CONNECTIONS = 2;
 /** What tells two databases apart, also a copy from its origin. */
 const PLACE_SQL = "select current_database() as name, pg_postmaster_start_time()::text as since";
 
@@ -64,7 +66,7 @@ export async function openTrustedLoad(options: TrustedLoadOptions): Promise<Trus
     pool: openPool({
       url: adminUrl,
       applicationName: `${applicationName} trusted`,
-      maxConnections: 1,
+      maxConnections: OWNER_CONNECTIONS,
       connectTimeoutMs,
     }),
     timeoutMs,

@@ -51,8 +51,11 @@ export interface RowCopy {
   noteUpserted(rows: number, inserted: number): void;
 }
 
-/** @returns Whether all rows are stored; where a key was taken none is. */
-export type PreparedCopy = (signal?: AbortSignal) => Promise<boolean>;
+/**
+ * @param turn - As of `writeBatch`; the rows may be sent before, but not committed.
+ * @returns Whether all rows are stored; else none is, as where a key was taken or `turn` was rejected.
+ */
+export type PreparedCopy = (turn: Promise<unknown>, signal?: AbortSignal) => Promise<boolean>;
 
 /**
  * @param turn - Resolves when the batch may be sent; until then it is made ready, so that the server need not wait.
@@ -89,18 +92,19 @@ async function writeOnce(
   const copies = groups.map((group) => target.copy?.prepare(batch, ids, group));
   const statements = groups.map((group, at) => (copies[at] ? undefined : writeStatement(target, batch, ids, group)));
   const outcome: BatchOutcome = { inserted: 0, updated: 0, unchanged: 0, superseded, rejections: [...rejections] };
-  await turn;
   for (const [at, group] of groups.entries()) {
     const copy = copies[at];
-    if (copy !== undefined && (await withRetry(() => copy(signal), signal, maxRetries))) {
+    if (copy !== undefined && (await withRetry(() => copy(turn, signal), signal, maxRetries))) {
       outcome.inserted += group.rows.length;
       continue;
     }
+    await turn;
     const before = outcome.inserted;
     const statement = statements[at] ?? writeStatement(target, batch, ids, group);
     await writeGroup(target, batch, ids, group, statement, outcome, signal);
     target.copy?.noteUpserted(group.rows.length, outcome.inserted - before);
   }
+  await turn; // also where nothing was left to be written
   return outcome;
 }
 

@@ -24,6 +24,8 @@ export interface OwnerCopy<Row> {
   readonly copy: string;
   /** The bytes, anew for each try. */
   readonly pieces: () => Iterable<Buffer>;
+  /** Asked when all rows are sent; if not, they are undone. */
+  readonly mayCommit: () => Promise<boolean>;
   /** What is written with the rows, made of what `before` answered. It may throw, and then nothing is written. */
   readonly after: (rows: readonly Row[]) => Statement | undefined;
 }
@@ -31,18 +33,24 @@ export interface OwnerCopy<Row> {
 const SCOPE_SQL =
   "select set_config('role', $1, true), set_config('statement_timeout', $2, true), set_config('timezone', 'UTC', true)";
 
-/** @throws StoreError `role_missing` for a login that may not act as the owner; what else a database may say. */
+/**
+ * @returns Whether the rows are stored.
+ * @throws StoreError `role_missing` for a login that may not act as the owner; what else a database may say.
+ */
 export function copyAsOwner<Row extends object>(
   scope: OwnerScope,
-  { before, copy, pieces, after }: OwnerCopy<Row>,
+  { before, copy, pieces, mayCommit, after }: OwnerCopy<Row>,
   signal?: AbortSignal,
-): Promise<void> {
+): Promise<boolean> {
   return withClient(scope, signal, async (client) => {
     try {
       const rows = await begin<Row>(client, scope, before);
       const then = after(rows);
       await pipeline(pieces(), client.query(pgCopyStreams.from(copy)));
-      await inOneGo(client, [...(then === undefined ? [] : [then]), { text: "commit", values: [] }]);
+      const isWanted = await mayCommit();
+      const last = { text: isWanted ? "commit" : "rollback", values: [] };
+      await inOneGo(client, isWanted && then !== undefined ? [then, last] : [last]);
+      return isWanted;
     } catch (error) {
       await client.query("rollback").catch(() => undefined); // the first error is the one that counts
       throw error;

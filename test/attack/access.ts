@@ -74,6 +74,8 @@ const TIMESCALE_FUNCTIONS: Readonly<Record<string, readonly Role[]>> = {
 export const FUNCTIONS: Readonly<Record<string, readonly Role[]>> = {
   ...perDataset((dataset) => `mds.find_${dataset}_series`, READERS),
   ...perDataset((dataset) => `mds.read_${dataset}`, READERS),
+  "mds.read_bars_columns": READERS,
+  "mds.read_options_columns": READERS,
   ...perDataset((dataset) => `mds.ensure_${dataset}_series`, WRITERS),
   ...perDataset((dataset) => `mds.upsert_${dataset}`, WRITERS),
   ...perDataset((dataset) => `mds.insert_${dataset}`, WRITERS),

@@ -165,6 +165,37 @@ describe("latest", () => {
     expect(await price("OLD")).toMatchObject([{ vendor: "test", symbol: "OLD", price: 107 }]);
   });
 
+  it("finds the last bar of each of many series, wherever the others end", async () => {
+    const now = BigInt(Date.now()) * 1_000n;
+    const minutes = (count: number): bigint => BigInt(count) * 60_000_000n;
+    // How long before now the newest bar of each series is.
+    const ends: Record<string, (place: number) => bigint> = {
+      together: () => minutes(1),
+      spread: (place) => minutes(place * 17),
+      "a few behind": (place) => minutes(place % 13 === 0 ? 60 * 24 * (5 + 4 * place) : 1),
+      "most behind": (place) => minutes(place % 13 === 0 ? 1 : 60 * 24 * (5 + 4 * (place % 200))),
+      "a few ahead": (place) => minutes(place % 13 === 0 ? -60 * 24 * 40 : 2),
+      "all of them long ago": (place) => minutes(60 * 24 * 365 * (2 + (place % 3))),
+    };
+    for (const [vendor, endOf] of Object.entries(ends)) {
+      const newest = Array.from({ length: 130 }, (_, place) => ({
+        vendor,
+        symbol: `MANY${String(place).padStart(3, "0")}`,
+        ts: now - endOf(place),
+        close_price: 99.5 + place / 100,
+      }));
+      const rows = newest.flatMap((row) => [
+        bar(0, row),
+        bar(0, { ...row, ts: row.ts - minutes(1), close_price: 101 }),
+        bar(0, { ...row, ts: row.ts - minutes(60 * 24 * 70), close_price: 101 }),
+      ]);
+      expect(await store.bars.upsert(rows)).toMatchObject({ inserted: 390 });
+      expect(await store.bars.latest({ vendors: [vendor] }), vendor).toEqual(
+        newest.map(({ symbol, ts, close_price }) => ({ vendor, symbol, price: close_price, price_timestamp: ts })),
+      );
+    }
+  });
+
   it("leaves out symbols without bars, and lists all where none is named", async () => {
     expect(await price("NONE")).toEqual([]);
     const all = await store.bars.latest({ vendors: ["test"] });

@@ -3,8 +3,10 @@ import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { migrateUp } from "../../src/database/migrator.ts";
 import { bars } from "../../src/datasets/bars.ts";
 import { columnsOf, type DatasetShape } from "../../src/datasets/dataset.ts";
+import { hasColumnForm } from "../../src/datasets/derive/column-form.ts";
 import { datasetSql } from "../../src/datasets/derive/sql.ts";
 import { insertFunctionSql } from "../../src/datasets/derive/sql-insert.ts";
+import { readColumnsFunctionSql } from "../../src/datasets/derive/sql-read-columns.ts";
 import { upsertFunctionSql } from "../../src/datasets/derive/sql-upsert.ts";
 import { fundamentals } from "../../src/datasets/fundamentals.ts";
 import { news } from "../../src/datasets/news.ts";
@@ -33,6 +35,8 @@ const OTHERS = [
   "0014-insert-absent.sql",
   "0015-drift.sql",
   "0016-timescale.sql",
+  "0017-latest-bars.sql",
+  "0018-read-columns.sql",
 ];
 
 async function upOf(file: string): Promise<string> {
@@ -80,6 +84,14 @@ describe("R1 one source of tables, views and functions", () => {
     const text = await readFile(new URL("../../migrations/0014-insert-absent.sql", import.meta.url), "utf8");
     expect(text).toContain(insertFunctionSql(dataset));
   });
+
+  it.each(Object.values(DATASETS).filter(hasColumnForm))(
+    "the function that reads columns of $name is what the definition says",
+    async (dataset) => {
+      const text = await readFile(new URL("../../migrations/0018-read-columns.sql", import.meta.url), "utf8");
+      expect(text).toContain(readColumnsFunctionSql(dataset));
+    },
+  );
 
   it.each(Object.values(DATASETS))("the view of $name has the definition's columns in its order", async (dataset) => {
     const rows = await migrated.sql<{ name: string }>(

@@ -14,6 +14,7 @@ const READS = [
   "select * from mds.find_bars_series(null, null, null, true, 1000)",
   "select * from mds.read_latest_prices(null, null)",
   "select * from mds.read_bars(array(select generate_series(1, 1000)), '-infinity', 'infinity', false, 1000)",
+  "select * from mds.read_bars_columns(array(select generate_series(1, 1000)), '-infinity', 'infinity', false, 1000)",
 ];
 const WRITES = [
   "select mds.ensure_bars_series(array['x'], array['x'], array['1m'])",

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { openStore, type Store } from "../../src/client/open-store.ts";
 import { openTrustedLoad, type TrustedLoad } from "../../src/client/trusted-load.ts";
+import { openConnection } from "../../src/database/pool.ts";
 import type { BarInput } from "../../src/datasets/bars.ts";
 import type { DatasetName } from "../../src/datasets/registry.ts";
 import { allWrongBuckets, refresh } from "../support/aggregates.ts";
@@ -142,6 +143,62 @@ it("leaves whole batches behind when it is stopped, and the next try completes t
   expect(before).toBeLessThan(50);
   expect((await store.runs.recent({ limit: 1 }))[0]).toMatchObject({ status: "cancelled" });
   expect(await load(rows)).toMatchObject({ inserted: 50 - before, unchanged: before });
+});
+
+describe("while a batch waits for a key that another session holds", () => {
+  /** Loads batches of ten rows, the first of which waits; the answer once that session has ended its transaction. */
+  async function loadBeside(held: BarInput, rows: readonly BarInput[], copying: number, end: "commit" | "rollback") {
+    await load([bar(500, { symbol: held.symbol })]); // makes the series
+    const session = await openConnection(database.adminUrl, "holder", 5_000);
+    try {
+      await session.query("begin");
+      await session.query(
+        `insert into store.bars_data (series_id, ts, open_price, high_price, low_price, close_price, volume)
+         select series_id, to_timestamp($2::float8 / 1e6), 1, 1, 1, 1, 1 from store.bars_series where symbol = $1`,
+        [held.symbol, String(held.ts)],
+      );
+      const loading = load(rows, { batchRows: 10 });
+      await expect.poll(() => transactionsOf("% trusted"), { timeout: 10_000 }).toBe(copying);
+      await session.query(end);
+      return await loading;
+    } finally {
+      await session.end();
+    }
+  }
+
+  async function transactionsOf(application: string): Promise<number> {
+    const [row] = await database.sql<{ open: number }>(
+      `select count(*)::int4 as open from pg_stat_activity
+       where datname = current_database() and application_name like $1 and backend_xid is not null`,
+      [application],
+    );
+    return row!.open;
+  }
+
+  it("the next batch is copied, and goes in behind it", async () => {
+    const rows = manyBars(40, { symbol: "AHEAD" });
+    const result = await loadBeside(rows[5]!, rows, 2, "rollback");
+    expect(result).toMatchObject({ inserted: 40, copied: 40 });
+  });
+
+  it("the next batch is undone where that key then is stored, and stored in its turn", async () => {
+    const rows = manyBars(40, { symbol: "UNDONE" });
+    const result = await loadBeside(rows[5]!, rows, 2, "commit");
+    expect(result).toMatchObject({ inserted: 39, updated: 1 });
+    expect(await stored("UNDONE")).toHaveLength(41);
+  });
+
+  it("the next batch waits where it has a key of this one", async () => {
+    const rows = manyBars(20, { symbol: "SHARED" });
+    const result = await loadBeside(
+      rows[5]!,
+      [...rows.slice(0, 10), bar(9, { symbol: "SHARED", volume: 77 })],
+      1,
+      "rollback",
+    );
+    expect(result).toMatchObject({ inserted: 10, updated: 1 });
+    expect((await stored("SHARED"))[9]).toMatchObject({ volume: 77 });
+  });
 });
 
 it("refuses a login that is not the owner's, and another database, in one sentence each", async () => {

@@ -10,7 +10,7 @@ const OID = { bytea: 17, int8: 20, int4: 23, text: 25, float8: 701, timestamptz:
 /** PostgreSQL counts time from 2000-01-01. */
 export const POSTGRES_EPOCH_US = Date.UTC(2000, 0, 1) * 1_000;
 const ARRAY_HEADER_BYTES = 20;
-const COPY_HEADER_BYTES = 19;
+export const COPY_HEADER_BYTES = 19;
 /** Series id and time with their lengths. */
 const KEY_BYTES = 20;
 const NULL_LENGTH = -1;
@@ -123,10 +123,10 @@ export function createColumnPage(dataset: DatasetShape, capacity: number): Colum
 }
 
 /** Places of the halves of a 64-bit number in this machine's memory. */
-const [LOW, HIGH] = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1 ? [0, 1] : [1, 0];
+export const [LOW, HIGH] = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1 ? [0, 1] : [1, 0];
 
 /** Whole numbers as their halves: making a bigint of each would cost more than all else about it. */
-function halvesOf({ buffer, byteOffset, length }: BigInt64Array): Int32Array {
+export function halvesOf({ buffer, byteOffset, length }: BigInt64Array | Float64Array): Int32Array {
   return new Int32Array(buffer, byteOffset, 2 * length);
 }
 
@@ -170,7 +170,7 @@ export function decodeCopy(bytes: Buffer, page: ColumnPage): void {
 }
 
 /** The last row of a COPY. */
-interface LastRow {
+export interface LastRow {
   /** Rows in all. */
   readonly rows: number;
   readonly seriesId: number;

@@ -39,7 +39,37 @@ function sortedOrder(batch: RowBatch, ids: Int32Array): Int32Array | undefined {
   let at = 1;
   while (at < size && compare(at - 1, at) < 0) at++;
   if (at >= size) return undefined;
-  return Int32Array.from({ length: size }, (_, row) => row).sort((a, b) => compare(a, b) || a - b);
+  const { order, ends } = orderedBySeries(batch, ids);
+  let from = 0;
+  for (const end of ends) {
+    sortRun(order.subarray(from, end), compare);
+    from = end;
+  }
+  return order;
+}
+
+/** Rows grouped by series, in the order of the ids and else as they came, and where each series ends. */
+function orderedBySeries({ size, seriesAt, series }: RowBatch, ids: Int32Array) {
+  const starts = new Int32Array(series.length);
+  for (let row = 0; row < size; row++) starts[seriesAt[row]!]!++;
+  const ends: number[] = [];
+  let end = 0;
+  for (const place of Int32Array.from(series.keys()).sort((a, b) => ids[a]! - ids[b]!)) {
+    const rows = starts[place]!;
+    starts[place] = end;
+    end += rows;
+    ends.push(end);
+  }
+  const order = new Int32Array(size);
+  for (let row = 0; row < size; row++) order[starts[seriesAt[row]!]!++] = row;
+  return { order, ends };
+}
+
+/** Live data comes in the order of time, and needs no sorting within a series. */
+function sortRun(run: Int32Array, compare: (a: number, b: number) => number): void {
+  let at = 1;
+  while (at < run.length && compare(run[at - 1]!, run[at]!) <= 0) at++;
+  if (at < run.length) run.sort((a, b) => compare(a, b) || a - b);
 }
 
 /**

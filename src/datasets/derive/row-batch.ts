@@ -52,6 +52,8 @@ export class RowBatch {
   #characters = 0;
   readonly #zone: TimeZone | undefined;
   readonly #slots: ReadonlyMap<string, Slot>;
+  /** The clock when the batch was begun: asking it for every row takes a tenth of the time of checking one. */
+  #nowMs = 0;
   readonly #seriesTree: SeriesTree = new Map();
   readonly #dimensions: string[];
   /** The text from which each of `#dimensions` was read: neighbouring rows mostly bring the same. */
@@ -106,6 +108,7 @@ export class RowBatch {
       return { code: "field_invalid", message: "The row is not an object with named fields." };
     }
     const at = this.#size;
+    if (at === 0) this.#nowMs = Date.now();
     const given = this.#setFields(row as Record<string, unknown>, at);
     if (typeof given === "object") return given;
     const present = this.#contentSlots.length === 0 ? given : this.#setContentKey(at, given);
@@ -152,7 +155,7 @@ export class RowBatch {
   #setField(slot: Slot, name: string, value: unknown, at: number): Rejection | undefined {
     if (slot.kind === "value") return this.#setValue(slot.at, at, value);
     if (slot.kind === "dimension") return this.#setDimension(slot.at, value);
-    const time = parseTime(name, value, this.#zone);
+    const time = parseTime(name, value, this.#zone, this.#nowMs);
     if (typeof time !== "number") return time;
     this.times[at] = time;
     return undefined;
