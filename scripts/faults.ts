@@ -3,8 +3,10 @@
  * when something was lost, doubled or wrong, and says how to have that round again.
  */
 import { parseArgs } from "node:util";
+import { StoreError } from "../src/errors/store-error.ts";
 import { FAULT_KINDS } from "../test/faults/fault-kinds.ts";
 import { type FaultsReport, type RoundReport, runFaults } from "../test/faults/run-faults.ts";
+import { runScript } from "./run-script.ts";
 
 const SHOWN_VIOLATIONS = 5;
 
@@ -25,30 +27,19 @@ function readOptions(): {
   } as const;
   const { only, ...given } = parseArgs({ options }).values;
   for (const [name, value] of Object.entries(given)) {
-    if (!/^[1-9]\d{0,8}$/.test(value)) throw new Error(`--${name} '${value}' is not a whole number of 1 or more.`);
+    if (!/^[1-9]\d{0,8}$/.test(value))
+      throw new StoreError("usage", `--${name} '${value}' is not a whole number of 1 or more.`);
   }
   const kinds = FAULT_KINDS.map(({ name }) => name);
   if (only !== undefined && !kinds.includes(only)) {
-    throw new Error(`--only '${only}' is no kind of fault. Kinds: ${kinds.join(", ")}.`);
+    throw new StoreError("usage", `--only '${only}' is no kind of fault. Kinds: ${kinds.join(", ")}.`);
   }
   return { seed: Number(given.seed), count: Number(given.count), first: Number(given.first), ...(only && { only }) };
 }
 
-/** Or ends with 2. */
-function readOptionsOrEnd(): ReturnType<typeof readOptions> {
-  try {
-    return readOptions();
-  } catch (error) {
-    console.error(`${(error as Error).message}\n${USAGE}`);
-    process.exit(2);
-  }
-}
-
-const asked = readOptionsOrEnd();
-const { seed } = asked;
 const startedAt = performance.now();
 
-function printRound({ round, fault, mode, ms, violations }: RoundReport): void {
+function printRound(seed: number, { round, fault, mode, ms, violations }: RoundReport): void {
   const found = violations.length === 0 ? "ok" : `${violations.length} VIOLATIONS`;
   console.log(
     `${String(round).padStart(5)}  ${fault.padEnd(42)} ${mode.padEnd(6)} ${String(ms).padStart(6)} ms  ${found}`,
@@ -57,7 +48,7 @@ function printRound({ round, fault, mode, ms, violations }: RoundReport): void {
   if (violations.length > 0) console.log(`         again: npm run faults -- --seed ${seed} --first ${round} --count 1`);
 }
 
-function printSummary({ rounds, rows, givenUp, failures, deaths, skipped }: FaultsReport): number {
+function printSummary(seed: number, { rounds, rows, givenUp, failures, deaths, skipped }: FaultsReport): number {
   const kinds = Map.groupBy(rounds, ({ fault }) => fault);
   console.log(`\n${"fault".padEnd(42)} rounds  violations`);
   for (const [fault, those] of [...kinds].sort(([a], [b]) => a.localeCompare(b))) {
@@ -78,11 +69,9 @@ function printSummary({ rounds, rows, givenUp, failures, deaths, skipped }: Faul
   return violations.length;
 }
 
-const ending = new AbortController();
-for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => ending.abort());
-const report = await runFaults({
-  ...asked,
-  onRound: printRound,
-  signal: ending.signal,
+await runScript(USAGE, async (signal) => {
+  const options = readOptions();
+  const { seed } = options;
+  const report = await runFaults({ ...options, onRound: (round) => printRound(seed, round), signal });
+  if (printSummary(seed, report) > 0) process.exitCode ||= 1;
 });
-if (printSummary(report) > 0) process.exitCode = 1;

@@ -12,7 +12,9 @@ import { parseArgs } from "node:util";
 import { type Coordinator, createCoordinator } from "../src/coordinator/create-coordinator.ts";
 import { migrateUp } from "../src/database/migrator.ts";
 import type { BarInput } from "../src/datasets/bars.ts";
+import { StoreError } from "../src/errors/store-error.ts";
 import { startThrowawayCluster } from "../test/support/throwaway-cluster.ts";
+import { runScript } from "./run-script.ts";
 
 const SYMBOLS = 500;
 /** Keys come again after so many minutes of each symbol, with other values: the database stays of one size. */
@@ -30,6 +32,8 @@ const WARM_UP_PART = 0.4;
 /** Of the mean, over the whole time. */
 const FLAT_SHARE = 0.05;
 const MB = 1_048_576;
+/** A week. */
+const MAX_MINUTES = 10_080;
 
 interface Sample {
   readonly atHours: number;
@@ -53,12 +57,17 @@ function nextRows(): BarInput[] {
   });
 }
 
+async function submitNext(coordinator: Coordinator, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) throw new StoreError("aborted", "The soak was stopped.");
+  await coordinator.submitMany("bars", nextRows());
+}
+
 /** Rows per second that get into the database when producers wait for nothing but acceptance. */
-async function measureRate(coordinator: Coordinator): Promise<number> {
+async function measureRate(coordinator: Coordinator, signal: AbortSignal): Promise<number> {
   const startedAt = performance.now();
   const before = produced;
   const caller = async (): Promise<void> => {
-    while (performance.now() - startedAt < MEASURE_MS) await coordinator.submitMany("bars", nextRows());
+    while (performance.now() - startedAt < MEASURE_MS) await submitNext(coordinator, signal);
   };
   await Promise.all(Array.from({ length: CALLERS }, caller));
   await coordinator.flush();
@@ -66,11 +75,16 @@ async function measureRate(coordinator: Coordinator): Promise<number> {
 }
 
 /** Produces at a rate; memory is read now and then, when everything is stored and the garbage is gone. */
-async function soakAt(coordinator: Coordinator, rowsPerS: number, endMs: number): Promise<Sample[]> {
+async function soakAt(
+  coordinator: Coordinator,
+  rowsPerS: number,
+  endMs: number,
+  signal: AbortSignal,
+): Promise<Sample[]> {
   const samples: Sample[] = [];
   const startedAt = performance.now();
   for (let calls = 1; performance.now() < endMs; calls++) {
-    await coordinator.submitMany("bars", nextRows());
+    await submitNext(coordinator, signal);
     const aheadMs = startedAt + (calls * ROWS_PER_CALL * 1_000) / rowsPerS - performance.now();
     if (aheadMs > 1) await wait(aheadMs);
     if (performance.now() < startedAt + (samples.length + 1) * SAMPLE_MS) continue;
@@ -116,21 +130,22 @@ function slopeOf(samples: readonly Sample[], value: (sample: Sample) => number):
   return { slope, error: 2 * Math.sqrt(rest / (count - 2) / spreadX), share: (slope * hours) / meanY };
 }
 
-async function soak(minutes: number): Promise<void> {
+async function soak(minutes: number, signal: AbortSignal): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "mds-soak-"));
   const cluster = await startThrowawayCluster();
   try {
     await migrateUp({ adminUrl: cluster.adminUrl, serviceUrl: cluster.url });
     const spool = { dir: join(folder, "spool") };
-    const coordinator = await createCoordinator({ url: cluster.url, spool, deadLetterDir: join(folder, "letters") });
-    const fullRate = await measureRate(coordinator);
+    await using coordinator = await createCoordinator({
+      ...{ url: cluster.url, spool },
+      deadLetterDir: join(folder, "letters"),
+    });
+    const fullRate = await measureRate(coordinator, signal);
     console.log(`Full load: ${Math.round(fullRate)} rows/s into the database. Half of it for ${minutes} minutes:`);
     const endMs = performance.now() + minutes * 60_000;
-    const samples = await soakAt(coordinator, fullRate * SHARE, endMs);
+    const samples = await soakAt(coordinator, fullRate * SHARE, endMs, signal);
     await coordinator.flush();
-    const { deadLettered } = coordinator.health().rows;
-    await coordinator.stop();
-    printEnd(samples, deadLettered);
+    printEnd(samples, coordinator.health().rows.deadLettered);
   } finally {
     await cluster.stop();
     await rm(folder, { recursive: true, force: true });
@@ -156,10 +171,11 @@ function printEnd(samples: readonly Sample[], unstored: number): void {
   process.exitCode = 1;
 }
 
-const { values } = parseArgs({ options: { minutes: { type: "string", default: "5" } } });
-const minutes = Number(values.minutes);
-if (minutes >= 1) await soak(minutes);
-else {
-  console.error("--minutes must be 1 or more.");
-  process.exitCode = 2;
-}
+await runScript("npm run soak [-- --minutes MINUTES]", async (signal) => {
+  const { values } = parseArgs({ options: { minutes: { type: "string", default: "5" } } });
+  const minutes = Number(values.minutes);
+  if (!(minutes >= 1 && minutes <= MAX_MINUTES)) {
+    throw new StoreError("usage", `--minutes '${values.minutes}' is no number from 1 to ${MAX_MINUTES}.`);
+  }
+  await soak(minutes, signal);
+});

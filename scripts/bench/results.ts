@@ -1,8 +1,9 @@
 /** The results of benchmarks that are kept: bench/results/<date>-<machine>.json, a file a day and machine. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { BenchReport } from "../../src/bench/run-bench.ts";
+import { messageOf, StoreError } from "../../src/errors/store-error.ts";
 
 const FOLDER = fileURLToPath(new URL("../../bench/results/", import.meta.url));
 
@@ -15,7 +16,7 @@ export function resultFile({ measured_at, machine }: BenchReport): string {
 /**
  * What was measured before and again, or besides: scenarios of the later report take the place of the earlier one's.
  *
- * @throws Error when they do not belong together: another version, number of rows, machine or database.
+ * @throws StoreError `usage` when they do not belong together: another version, number of rows, machine or database.
  */
 function mergeReports(earlier: BenchReport, later: BenchReport): BenchReport {
   for (const part of ["version", "rows", "machine", "database"] as const) {
@@ -23,14 +24,27 @@ function mergeReports(earlier: BenchReport, later: BenchReport): BenchReport {
       JSON.stringify(value, (key, inner) => (key === "load_average" ? undefined : inner)),
     );
     if (before !== after)
-      throw new Error(`The results of the day were measured with another ${part}: ${before}, now ${after}.`);
+      throw new StoreError(
+        "usage",
+        `The results of the day were measured with another ${part}: ${before}, now ${after}.`,
+      );
   }
   return { ...earlier, scenarios: { ...earlier.scenarios, ...later.scenarios } };
 }
 
+/** Makes the folder where it is missing. @throws StoreError `file_unwritable`. */
+export function requireResultsFolder(folder = FOLDER): void {
+  try {
+    mkdirSync(folder, { recursive: true });
+    accessSync(folder, constants.W_OK);
+  } catch (cause) {
+    throw new StoreError("file_unwritable", `Results cannot be kept in ${folder}: ${messageOf(cause)}.`, { cause });
+  }
+}
+
 /** Keeps a report, and with what was kept that day when it is a part; the path of the file. */
 export function keepResult(report: BenchReport, isPart: boolean, folder = FOLDER): string {
-  mkdirSync(folder, { recursive: true });
+  requireResultsFolder(folder);
   const file = resultFile(report);
   const path = join(folder, file);
   const kept =

@@ -3,6 +3,7 @@
  * afterwards. Ratios hold from machine to machine, seconds do not.
  */
 import { cpus, loadavg, release, totalmem, type } from "node:os";
+import { requirePostgresUrl } from "../client/postgres-url.ts";
 import { packageVersion } from "../config/version.ts";
 import type { Connection } from "../database/pool.ts";
 import { StoreError } from "../errors/store-error.ts";
@@ -154,6 +155,8 @@ export async function runBench(options: BenchOptions): Promise<BenchReport> {
   refuseOutside("csvRows", csvRows, MAX_CSV_ROWS);
   refuseOutside("retentionRows", retentionRows, MAX_RETENTION_ROWS);
   for (const size of growthRows) refuseOutside("growthRows", size, MAX_GROWTH_ROWS);
+  if (options.url !== undefined) requirePostgresUrl("url", options.url);
+  if (options.adminUrl !== undefined) requirePostgresUrl("adminUrl", options.adminUrl);
   const chosen = chooseScenarios(options.only);
   const signal = options.signal ?? new AbortController().signal;
   const measured_at = new Date().toISOString();

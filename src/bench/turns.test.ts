@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Timing } from "./measure.ts";
-import { rateFigure, rateOf, ratioOf, ratios, readFigure, type Taken } from "./turns.ts";
+import { rateFigure, rateOf, ratioOf, ratios, readFigure, type Taken, timeRatio } from "./turns.ts";
 
 const timing = (ms: number): Timing<unknown> => ({ result: undefined, ms, clientMs: ms / 2, serverMs: ms / 4 });
 const taken = (rows: number, ...times: number[]): Taken => ({ rows, timings: times.map(timing) });
@@ -12,6 +12,7 @@ describe("what was measured in turns", () => {
     // A fifth of the rows in the time of all of them.
     expect(ratioOf(taken(200, 10, 20, 40), limit)).toBeCloseTo(0.2);
     expect(rateOf(limit)).toBe(50_000);
+    expect(timeRatio(taken(1_000, 20, 30, 80), limit)).toBe(2);
   });
 
   it("says of writes the rate, the share of COPY and processor time", () => {

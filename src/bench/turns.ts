@@ -55,7 +55,7 @@ function warm({ rows, timings }: Taken): Taken {
 }
 
 /** How long each round took, in ms. */
-function timesOf({ timings }: Taken): number[] {
+export function timesOf({ timings }: Taken): number[] {
   return timings.map(({ ms }) => ms);
 }
 
@@ -74,6 +74,11 @@ export function ratios(taken: Taken, limit: Taken): number[] {
 /** The middle of those ratios. */
 export function ratioOf(taken: Taken, limit: Taken): number {
   return median(ratios(taken, limit));
+}
+
+/** The time of a row as a part of another one's, the middle of the rounds: less is better. */
+export function timeRatio(taken: Taken, other: Taken): number {
+  return ratioOf(other, taken);
 }
 
 /** What a table of rates says of one turn. */

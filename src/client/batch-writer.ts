@@ -3,8 +3,10 @@
  * failure is never silent: the next call throws it, and the rows stay for another try. Memory is bounded: `write` waits
  * while a flush is under way and as many rows again have come. For durability before the database, see the coordinator.
  */
+
 import type { InputRow } from "../datasets/dataset.ts";
-import type { DatasetName } from "../datasets/registry.ts";
+import { type DatasetName, datasetNamed } from "../datasets/registry.ts";
+import { fieldsOf, requireFields } from "../errors/require-fields.ts";
 import { StoreError } from "../errors/store-error.ts";
 import type { Store } from "./open-store.ts";
 import type { RowRejection, UpsertResult } from "./upsert.ts";
@@ -27,9 +29,17 @@ export interface BatchWriterOptions {
 /** What was written since the writer was made, by dataset. */
 export type WriterCounts = Partial<Record<DatasetName, Omit<UpsertResult, "rejections">>>;
 
+const OPTIONS = fieldsOf<BatchWriterOptions>({
+  maxRows: true,
+  maxBytes: true,
+  flushIntervalMs: true,
+  onRejected: true,
+});
 const DEFAULTS = { maxRows: 5_000, maxBytes: 8 * 1_048_576, flushIntervalMs: 1_000 } as const;
 /** What a row costs besides its texts: a guess that is right within a factor of two. */
 const ROW_BYTES = 200;
+/** What is nested deeper is not counted; an object may hold itself. */
+const MAX_DEPTH = 8;
 
 export class BatchWriter {
   readonly #datasets: Datasets;
@@ -46,6 +56,7 @@ export class BatchWriter {
 
   /** @internal Use `store.batchWriter()`. */
   constructor(datasets: Datasets, options: BatchWriterOptions = {}) {
+    requireFields("A batch writer", options, OPTIONS);
     const { onRejected, ...limits } = options;
     this.#datasets = datasets;
     this.#limits = { ...DEFAULTS, ...limits };
@@ -70,10 +81,11 @@ export class BatchWriter {
   /**
    * Takes a row. Resolves at once while there is room, else when there is room again.
    *
-   * @throws StoreError of a flush that failed since the last call. Its rows still wait; the row of this call was not taken.
+   * @throws StoreError `usage` for an unknown dataset; of a flush that failed since the last call. Its rows still wait; the row of this call was not taken.
    */
   async write<Name extends DatasetName>(dataset: Name, row: RowOf<Name>): Promise<void> {
     if (this.#closed) throw new StoreError("usage", "The batch writer is closed.");
+    datasetNamed(dataset); // An unknown one would keep all others from being written.
     this.#throwFailure();
     if (this.#isFull()) {
       await this.#flushing;
@@ -167,11 +179,15 @@ export class BatchWriter {
   }
 }
 
-function bytesOf(row: unknown): number {
+function bytesOf(row: unknown, depth = 0): number {
   let bytes = ROW_BYTES;
   for (const value of Object.values(row ?? {})) {
     if (typeof value === "string") bytes += value.length;
-    else if (typeof value === "object" && value !== null && !(value instanceof Date)) bytes += bytesOf(value);
+    else if (isNested(value) && depth < MAX_DEPTH) bytes += bytesOf(value, depth + 1);
   }
   return bytes;
+}
+
+function isNested(value: unknown): boolean {
+  return typeof value === "object" && value !== null && !(value instanceof Date);
 }

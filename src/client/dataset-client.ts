@@ -1,6 +1,8 @@
 /** One dataset of one tenant: upsert, read, readColumns and the list of series. */
+
 import type { TenantScope } from "../database/session.ts";
 import type { DatasetShape, InputRow, StoredRow } from "../datasets/dataset.ts";
+import { requireFields } from "../errors/require-fields.ts";
 import { PartitionCache } from "./partition-cache.ts";
 import {
   type PageReadOptions,
@@ -104,8 +106,9 @@ export class DatasetClient<S extends DatasetShape> {
    */
   async series(
     query: WindowQuery<S>,
-    options?: ReadOptions & { readonly ignoreCase?: boolean },
+    options: ReadOptions & { readonly ignoreCase?: boolean } = {},
   ): Promise<readonly AnsweringSeries<S>[]> {
+    requireFields("A list of series", options, ["signal", "ignoreCase"]);
     const found = await findSeries(this.#target, query, options);
     return found.map((one) => answering(this.dataset, one));
   }

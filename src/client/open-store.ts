@@ -2,17 +2,20 @@
  * Opens the store for one tenant. A store owns its connections and nothing else: no timers, no files, nothing that
  * outlives `close`.
  */
+
 import { openPool, type Pool } from "../database/pool.ts";
 import type { TenantScope } from "../database/session.ts";
 import { fundamentals } from "../datasets/fundamentals.ts";
 import { news } from "../datasets/news.ts";
-import type { DatasetName } from "../datasets/registry.ts";
+import { type DatasetName, datasetNamed } from "../datasets/registry.ts";
+import { fieldsOf, requireFields } from "../errors/require-fields.ts";
 import { StoreError } from "../errors/store-error.ts";
 import { BarsClient } from "./bars-client.ts";
 import { BatchWriter, type BatchWriterOptions } from "./batch-writer.ts";
 import { type AnyDatasetClient, DatasetClient } from "./dataset-client.ts";
 import { type Freshness, freshness } from "./latest.ts";
 import { OptionsClient } from "./options-client.ts";
+import { requirePostgresUrl } from "./postgres-url.ts";
 import { Runs } from "./runs.ts";
 import { SignalsClient } from "./signals-client.ts";
 import { StoreSnapshot } from "./snapshot.ts";
@@ -35,9 +38,16 @@ export interface StoreOptions {
   readonly signal?: AbortSignal;
 }
 
-/** What no driver could make sense of; without it, a slip would lead to some other server. */
-const URL_FORM = /^postgres(ql)?(\+\w+)?:\/\//;
 const DEFAULTS = { maxConnections: 4, timeoutMs: 30_000, connectTimeoutMs: 5_000 } as const;
+const OPTIONS = fieldsOf<StoreOptions>({
+  url: true,
+  tenant: true,
+  maxConnections: true,
+  timeoutMs: true,
+  connectTimeoutMs: true,
+  applicationName: true,
+  signal: true,
+});
 /** More connections than this from one process slow the server down for everybody. */
 const MAX_CONNECTIONS = 100;
 
@@ -45,6 +55,7 @@ const MAX_CONNECTIONS = 100;
  * @throws StoreError `tenant_unknown`, `database_unavailable`, `database_refused`, `migration_pending`, `usage`.
  */
 export async function openStore(options: StoreOptions): Promise<Store> {
+  requireFields("openStore", options, OPTIONS);
   const maxConnections = options.maxConnections ?? DEFAULTS.maxConnections;
   if (!Number.isInteger(maxConnections) || maxConnections < 1 || maxConnections > MAX_CONNECTIONS) {
     throw new StoreError(
@@ -52,9 +63,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
       `maxConnections is ${maxConnections}; it must be a whole number from 1 to ${MAX_CONNECTIONS}.`,
     );
   }
-  if (!URL_FORM.test(options.url)) {
-    throw new StoreError("usage", "url is no PostgreSQL URL; it must be postgres://user:password@host:5432/database.");
-  }
+  requirePostgresUrl("url", options.url);
   const pool = openPool({
     url: options.url,
     applicationName: options.applicationName ?? "market-data-store",
@@ -102,9 +111,9 @@ export class Store {
     return this.#scope;
   }
 
-  /** The client of a dataset whose name is only known at run time. */
+  /** The client of a dataset whose name is only known at run time. @throws StoreError `usage` where there is none. */
   dataset(name: DatasetName): AnyDatasetClient {
-    return this[name] as unknown as AnyDatasetClient;
+    return this[datasetNamed(name).name as DatasetName] as unknown as AnyDatasetClient;
   }
 
   /** The newest time of each dataset. */
@@ -113,7 +122,8 @@ export class Store {
   }
 
   /** One moment of all datasets, for readings that must agree with each other; close it when done. */
-  snapshot(signal?: AbortSignal): Promise<StoreSnapshot> {
+  async snapshot(signal?: AbortSignal): Promise<StoreSnapshot> {
+    requireFields("A snapshot", { signal }, ["signal"]);
     return StoreSnapshot.open(this.#scope, signal);
   }
 

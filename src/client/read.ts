@@ -1,9 +1,11 @@
 /** Reads windows of a dataset, as batches of row objects in constant memory or as typed arrays. */
+
 import { openReadSession, type ReadSession } from "../database/session.ts";
 import type { DatasetShape, StoredRow } from "../datasets/dataset.ts";
 import { type ColumnPage, createColumnPage } from "../datasets/derive/codec.ts";
 import type { ValueBuffer } from "../datasets/derive/row-batch.ts";
 import { parseJsonText } from "../datasets/values/json-text.ts";
+import { requireFields } from "../errors/require-fields.ts";
 import { StoreError } from "../errors/store-error.ts";
 import { ArrowStream } from "./arrow-stream.ts";
 import { PAGE_ROWS, pageThrough } from "./page-through.ts";
@@ -22,6 +24,12 @@ import {
 
 /** What readColumns holds in memory at most: about 900 MB of bars. */
 const MAX_COLUMN_ROWS = 10_000_000;
+
+const OPTIONS = ["signal", "onSeries", "jsonAsText"];
+
+function requireReadOptions(options: ReadOptions): void {
+  requireFields("A reading", options, OPTIONS, ["session", "storedOnly"]);
+}
 
 /** Rows in batches of at most 20,000, series by series in the order of their dimensions, each in time order. */
 export async function* readRows<S extends DatasetShape>(
@@ -47,6 +55,7 @@ export async function* readPages<S extends DatasetShape>(
   query: WindowQuery<S>,
   options: PageReadOptions = {},
 ): AsyncGenerator<RowPage> {
+  requireReadOptions(options);
   const window = windowOf(target.dataset, query);
   const page = createColumnPage(target.dataset, PAGE_ROWS);
   const emptyPage = (): ColumnPage => {
@@ -117,6 +126,7 @@ export async function readColumns<S extends DatasetShape>(
   options: ReadOptions = {},
 ): Promise<WindowColumns<S>> {
   const { dataset } = target;
+  requireReadOptions(options);
   const window = windowOf(dataset, query);
   const { session, found: series } = await findSeriesInSession(target, query, options);
   let all = createColumnPage(dataset, PAGE_ROWS);
@@ -150,6 +160,7 @@ export async function* readArrow<S extends DatasetShape>(
   options: PageReadOptions = {},
 ): AsyncGenerator<Uint8Array> {
   const { dataset } = target;
+  requireReadOptions(options);
   const window = windowOf(dataset, query);
   const { session, found } = await findSeriesInSession(target, query, options);
   try {

@@ -2,11 +2,13 @@
  * What callers say about a run, checked and as the parameters of the ledger's functions. Nothing unknown is passed
  * over: a misspelt count would be a lost one.
  */
+
 import type { JsonObject, TimeInput } from "../datasets/dataset.ts";
 import { parseJson } from "../datasets/values/json.ts";
 import { showValue } from "../datasets/values/show-value.ts";
 import { parseText } from "../datasets/values/text.ts";
 import { hideSecrets } from "../errors/hide-secrets.ts";
+import { requireFields } from "../errors/require-fields.ts";
 import { StoreError } from "../errors/store-error.ts";
 import { RUN_MODES, RUN_STATUSES, type RunMode, type RunStatus } from "./job-run.ts";
 import { timeText } from "./latest.ts";
@@ -74,7 +76,7 @@ const NEW_RUN_FIELDS = [
 
 /** In the order of mds.start_run, after the id. */
 export function newRunValues(run: NewRun): unknown[] {
-  refuseUnknown("A new run", run, NEW_RUN_FIELDS);
+  requireFields("A new run", run, NEW_RUN_FIELDS);
   const { config_fingerprint: fingerprint = null } = run;
   if (fingerprint !== null && !FINGERPRINT.test(fingerprint)) {
     throw usage(`config_fingerprint is ${showValue(fingerprint)}; make it with configFingerprint.`);
@@ -92,7 +94,7 @@ export function newRunValues(run: NewRun): unknown[] {
 
 /** In the order of mds.progress_run, after the id. */
 export function progressValues(progress: RunProgress, fields: readonly string[] = PROGRESS_FIELDS): unknown[] {
-  refuseUnknown("Progress of a run", progress, fields);
+  requireFields("Progress of a run", progress, fields);
   const { min_ts: min, max_ts: max } = progress;
   return [
     rowsOf("rows_written", progress.rows_written ?? 0),
@@ -106,11 +108,13 @@ export function progressValues(progress: RunProgress, fields: readonly string[] 
 
 /** In the order of mds.complete_run, after the id. */
 export function outcomeValues(outcome: RunOutcome): unknown[] {
+  const known = ["status", "error", ...PROGRESS_FIELDS];
+  requireFields("The outcome of a run", outcome, known);
   const { status = "succeeded", error } = outcome;
   if (error !== undefined && status === "succeeded") {
     throw usage("A run that succeeded has no error; give its status as failed or cancelled.");
   }
-  const values = progressValues(outcome, ["status", "error", ...PROGRESS_FIELDS]);
+  const values = progressValues(outcome, known);
   return [oneOf("status", status, RUN_STATUSES.slice(1)), error === undefined ? null : errorText(error), ...values];
 }
 
@@ -122,7 +126,7 @@ export function runIdOf(runId: unknown): string {
 
 /** A filter's values, in the order of their names; null where there is none. */
 export function filterValues(filter: object, names: readonly string[]): unknown[] {
-  refuseUnknown("A list of runs", filter, [...names, "limit"]);
+  requireFields("A list of runs", filter, [...names, "limit"]);
   const given = filter as Readonly<Record<string, unknown>>;
   return names.map((name) => textOrNull(name, given[name]));
 }
@@ -168,14 +172,6 @@ function textOrNull(name: string, text: unknown): string | null {
 function oneOf(name: string, value: unknown, allowed: readonly string[]): string {
   if (typeof value === "string" && allowed.includes(value)) return value;
   throw usage(`${name} is ${showValue(value)}; it must be one of ${allowed.join(", ")}.`);
-}
-
-function refuseUnknown(what: string, given: object, known: readonly string[]): void {
-  if (typeof given !== "object" || given === null) throw usage(`${what} is ${showValue(given)}; it must be an object.`);
-  for (const name of Object.keys(given)) {
-    if (!known.includes(name))
-      throw usage(`${what} has no "${showValue(name).slice(1, -1)}"; it has ${known.join(", ")}.`);
-  }
 }
 
 function usage(message: string): StoreError {

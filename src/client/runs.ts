@@ -2,10 +2,13 @@
  * The ledger of runs: each run of a job or pipeline says that it began, how far it is, that it still lives, and once how
  * it ended. A tenant's ledger and the system's never meet. It records runs; it neither starts nor stops anything.
  */
+
 import { randomUUID } from "node:crypto";
 import { withRetry } from "../database/retry.ts";
 import { type RoleScope, runAsRole, runInTenant, type Statement, type TenantScope } from "../database/session.ts";
-import { messageOf } from "../errors/store-error.ts";
+import { showValue } from "../datasets/values/show-value.ts";
+import { requireFields } from "../errors/require-fields.ts";
+import { messageOf, StoreError } from "../errors/store-error.ts";
 import {
   DETAIL_COLUMNS,
   type JobRun,
@@ -67,7 +70,8 @@ export class Runs {
 
   /** Begins a run. */
   async start(run: NewRun, options?: ReadOptions): Promise<JobRun> {
-    return this.#one("start_run", [runIdOf(run.run_id ?? randomUUID()), ...newRunValues(run)], options);
+    const values = newRunValues(run);
+    return this.#one("start_run", [runIdOf(run.run_id ?? randomUUID()), ...values], options);
   }
 
   /**
@@ -104,8 +108,9 @@ export class Runs {
   }
 
   /** The newest runs first. */
-  async recent({ limit = DEFAULT_LIMIT, ...filter }: RunFilter = {}, options?: ReadOptions): Promise<JobRun[]> {
-    const values = [wholeNumber("limit", limit, MAX_LIMIT), ...filterValues(filter, FILTERS)];
+  async recent(filter: RunFilter = {}, options?: ReadOptions): Promise<JobRun[]> {
+    const names = filterValues(filter, FILTERS);
+    const values = [wholeNumber("limit", filter.limit ?? DEFAULT_LIMIT, MAX_LIMIT), ...names];
     return this.#rows(
       `select ${RUN_COLUMNS} from mds.recent_runs($1::int4, $2::text, $3::text, $4::text, $5::text, $6::text)`,
       values,
@@ -141,7 +146,12 @@ export class Runs {
    *
    * @returns How many were deleted, or would be with `dryRun`.
    */
-  async prune(days: number, { dryRun = false, ...options }: PruneOptions = {}): Promise<bigint> {
+  async prune(days: number, given: PruneOptions = {}): Promise<bigint> {
+    requireFields("prune", given, ["dryRun", "signal"]);
+    const { dryRun = false, ...options } = given;
+    if (typeof dryRun !== "boolean") {
+      throw new StoreError("usage", `dryRun is ${showValue(dryRun)}; it must be true or false.`);
+    }
     const period = wholeNumber("days", days);
     if (dryRun) {
       const [row] = await this.#rows<{ count: bigint }>(
@@ -178,7 +188,9 @@ export class Runs {
     return rows[0]!;
   }
 
-  #rows<Row>(text: string, values: unknown[], { signal }: ReadOptions = {}): Promise<Row[]> {
+  #rows<Row>(text: string, values: unknown[], options: ReadOptions = {}): Promise<Row[]> {
+    requireFields("A call of the ledger", options, ["signal"]);
+    const { signal } = options;
     const statement: Statement = { text, values };
     const scope = this.#scope;
     return withRetry(

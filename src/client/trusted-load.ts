@@ -3,14 +3,17 @@
  * nearly as fast as COPY is; rows whose keys are stored go through the upsert. Rows are checked as ever, and the outcome
  * is that of the upsert. Each call is a run in the tenant's ledger, which says that it was trusted.
  */
+
 import { type OwnerScope, queryAsOwner } from "../database/owner-copy.ts";
 import { openPool, type Pool } from "../database/pool.ts";
 import { runAsLogin, type TenantScope } from "../database/session.ts";
 import type { DatasetShape } from "../datasets/dataset.ts";
 import { type DatasetName, datasetNamed } from "../datasets/registry.ts";
+import { fieldsOf, requireFields } from "../errors/require-fields.ts";
 import { messageOf, StoreError } from "../errors/store-error.ts";
 import type { StoreOptions } from "./open-store.ts";
 import { PartitionCache } from "./partition-cache.ts";
+import { requirePostgresUrl } from "./postgres-url.ts";
 import { Runs } from "./runs.ts";
 import { SeriesCache } from "./series-cache.ts";
 import { tenantScope } from "./tenant-scope.ts";
@@ -35,6 +38,16 @@ export interface TrustedLoadResult extends UpsertResult {
 const DEFAULTS = { timeoutMs: 120_000, connectTimeoutMs: 5_000, jobName: "trusted-load" } as const;
 /** One for the upsert, one for the ledger, which is told while a batch is written. */
 const CONNECTIONS = 2;
+const OPTIONS = fieldsOf<TrustedLoadOptions>({
+  url: true,
+  adminUrl: true,
+  tenant: true,
+  timeoutMs: true,
+  connectTimeoutMs: true,
+  applicationName: true,
+  jobName: true,
+  signal: true,
+});
 /** One batch is copied while the one before it is. */
 const OWNER_CONNECTIONS = 2;
 /** What tells two databases apart, also a copy from its origin. */
@@ -45,8 +58,11 @@ const PLACE_SQL = "select current_database() as name, pg_postmaster_start_time()
  *   of one database, and what `openStore` throws.
  */
 export async function openTrustedLoad(options: TrustedLoadOptions): Promise<TrustedLoad> {
+  requireFields("openTrustedLoad", options, OPTIONS);
   const { url, adminUrl, tenant, signal, applicationName = "market-data-store" } = options;
   const { timeoutMs, connectTimeoutMs, jobName } = { ...DEFAULTS, ...options };
+  requirePostgresUrl("url", url);
+  requirePostgresUrl("adminUrl", adminUrl);
   const pool = openPool({ url, applicationName, maxConnections: CONNECTIONS, connectTimeoutMs });
   const owner = {
     pool: openPool({

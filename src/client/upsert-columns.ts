@@ -1,6 +1,7 @@
 /** Rows as columns, straight into batches: no row objects are made. Each row is checked as ever. */
 import type { DatasetShape, Rejection, ValueColumn } from "../datasets/dataset.ts";
 import type { ColumnRows, RowBatch } from "../datasets/derive/row-batch.ts";
+import { requireFields } from "../errors/require-fields.ts";
 import { StoreError } from "../errors/store-error.ts";
 import { type RowTaker, type UpsertOptions, type UpsertResult, upsertRows } from "./upsert.ts";
 import type { Series } from "./window.ts";
@@ -70,8 +71,8 @@ function rowAt({ dimensions, time, values }: DatasetShape, rows: ColumnRows, at:
 }
 
 function checkedRows(dataset: DatasetShape, batch: AnyColumnBatch): ColumnRows {
-  if (typeof batch !== "object" || batch === null)
-    throw misfit("they are no object with series, seriesAt, times and values");
+  // What readColumns gives has its length besides.
+  requireFields("upsertColumns", batch, ["series", "seriesAt", "times", "values", "nulls"], ["length"]);
   const { series, seriesAt, times, values, nulls = {} } = batch;
   if (typeof values !== "object" || values === null) throw misfit("values is no object of arrays");
   if (!Array.isArray(series)) throw misfit("series is not an array of the series' dimensions");

@@ -5,8 +5,10 @@
 import { setImmediate as immediate } from "node:timers/promises";
 import type { Rejection } from "../datasets/dataset.ts";
 import { RowBatch } from "../datasets/derive/row-batch.ts";
+import { showValue } from "../datasets/values/show-value.ts";
 import type { TimeZone } from "../datasets/values/time-zone.ts";
 import type { ErrorCode } from "../errors/codes.ts";
+import { fieldsOf, requireFields } from "../errors/require-fields.ts";
 import { StoreError } from "../errors/store-error.ts";
 import { type WriteCounts, type WriteTarget, writeBatch } from "./write-batch.ts";
 
@@ -17,6 +19,14 @@ export const MAX_BATCH_ROWS = 50_000;
 const ROWS_PER_TURN = 1_000;
 /** How many rejections a result lists; `onRejected` is told of all. */
 const MAX_LISTED_REJECTIONS = 100;
+
+const OPTIONS = fieldsOf<Omit<UpsertOptions, "placeOf">>({
+  signal: true,
+  batchRows: true,
+  timeZone: true,
+  onRejected: true,
+  onBatch: true,
+});
 
 /** A row that was not stored, and why. */
 export interface RowRejection {
@@ -105,6 +115,10 @@ class Upsert {
   #taken = 0;
 
   constructor(target: WriteTarget, options: UpsertOptions, taker: RowTaker) {
+    requireFields("upsert", options, OPTIONS, ["placeOf"]);
+    if (options.timeZone !== undefined && typeof options.timeZone?.instantOf !== "function") {
+      throw new StoreError("usage", 'timeZone is no time zone; make it with timeZone("Europe/Berlin").');
+    }
     this.#target = target;
     this.#options = options;
     this.#taker = taker;
@@ -215,6 +229,11 @@ class Upsert {
 
 /** Every source as arrays of rows; a single row of an asynchronous source as an array of one. */
 async function* flattened(source: RowSource<unknown>): AsyncGenerator<Iterable<unknown>> {
+  const isSource =
+    typeof source === "object" && source !== null && (Symbol.asyncIterator in source || Symbol.iterator in source);
+  if (!isSource) {
+    throw new StoreError("usage", `upsert takes rows in an array or another iterable, not ${showValue(source)}.`);
+  }
   if (!(Symbol.asyncIterator in source)) {
     yield source;
     return;

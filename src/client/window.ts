@@ -1,6 +1,7 @@
 /**
  * Which rows a read is about: its series, found by their dimensions, and a checked half-open window of time.
  */
+
 import { withRetry } from "../database/retry.ts";
 import {
   openReadSessionWith,
@@ -11,7 +12,9 @@ import {
 } from "../database/session.ts";
 import type { Aggregated, DatasetShape, DimensionColumn, Rejection, TimeInput } from "../datasets/dataset.ts";
 import { parseDimension } from "../datasets/derive/parse-column.ts";
+import { showValue } from "../datasets/values/show-value.ts";
 import { EARLIEST_TIME_US, parseTime } from "../datasets/values/time.ts";
+import { requireFields } from "../errors/require-fields.ts";
 import { StoreError } from "../errors/store-error.ts";
 
 /** More series than this are not held in memory at once. */
@@ -85,6 +88,7 @@ export async function findSeries<S extends DatasetShape>(
   query: WindowQuery<S>,
   options: LookUpOptions = {},
 ): Promise<FoundSeries<S>[]> {
+  windowOf(target.dataset, query); // The window is not looked at, but a misspelt name would find all series.
   const rows = await lookUp(target, query, { ...options, atMost: MAX_SERIES + 1 });
   if (rows.length > MAX_SERIES) {
     throw tooManySeries();
@@ -190,27 +194,18 @@ function lookUpStatement(
 
 /** @throws StoreError when a part of the query is wrong. */
 export function windowOf(dataset: DatasetShape, query: WindowQuery<DatasetShape>): Window {
-  const {
-    start,
-    end,
-    limit = Number.MAX_SAFE_INTEGER,
-    newestFirst = false,
-    ...others
-  } = query as Record<string, unknown>;
-  const known = new Set(dataset.dimensions.map((dimension) => dimension.name));
-  for (const name of Object.keys(others)) {
-    if (!known.has(name))
-      throw new StoreError(
-        "usage",
-        `A query of ${dataset.name} has no "${name}"; it has ${[...known].join(", ")}, start, end, limit and newestFirst.`,
-      );
-  }
+  const dimensions = dataset.dimensions.map(({ name }) => name);
+  requireFields(`A query of ${dataset.name}`, query, [...dimensions, "start", "end", "limit", "newestFirst"]);
+  const { start, end, limit = Number.MAX_SAFE_INTEGER, newestFirst = false } = query as Record<string, unknown>;
   if (!Number.isSafeInteger(limit) || (limit as number) < 0) {
-    throw new StoreError("usage", `limit is ${String(limit)}; it must be a whole number of rows, 0 or more.`);
+    throw new StoreError("usage", `limit is ${showValue(limit)}; it must be a whole number of rows, 0 or more.`);
+  }
+  if (typeof newestFirst !== "boolean") {
+    throw new StoreError("usage", `newestFirst is ${showValue(newestFirst)}; it must be true or false.`);
   }
   const startUs = start === undefined ? EARLIEST_TIME_US : timeOf("start", start);
   const endUs = end === undefined ? LATEST_WINDOW_MS * 1_000 : timeOf("end", end);
-  return { startUs, endUs, limit: limit as number, newestFirst: newestFirst === true };
+  return { startUs, endUs, limit: limit as number, newestFirst };
 }
 
 /** @throws StoreError when it is no time between 1900 and 2200. */

@@ -2,11 +2,13 @@
  * The typed client of the service's admin API, for orchestrators. A function of the same endpoints and schemas as the
  * routes. Calls that make a job carry an idempotency key, so that a lost answer makes no second job.
  */
+
 import { randomUUID } from "node:crypto";
 import type { z } from "zod";
 import type { HealthStatus } from "../contracts/health-status.ts";
 import type { AcceptedJob, Job, JobState } from "../contracts/job.ts";
 import type { SchemaVersion } from "../contracts/schema-version.ts";
+import { fieldsOf, requireFields } from "../errors/require-fields.ts";
 import { StoreError } from "../errors/store-error.ts";
 import type { CreatedIngestTokenRecord, IngestTokenRecord, TenantRecord } from "./access.ts";
 import type { Endpoint } from "./endpoint.ts";
@@ -42,6 +44,8 @@ export interface ControlClientOptions {
   /** Deadline of each attempt of a call; 15 s unless given. */
   readonly timeoutMs?: number;
 }
+
+const OPTIONS = fieldsOf<ControlClientOptions>({ baseUrl: true, token: true, fetch: true, timeoutMs: true });
 
 export interface ControlCallOptions {
   /** Ends the call with `aborted`. */
@@ -130,6 +134,7 @@ export interface ControlClient {
  * @throws StoreError `usage` for a base URL that is none.
  */
 export function createControlClient(options: ControlClientOptions): ControlClient {
+  requireFields("createControlClient", options, OPTIONS);
   const transport = transportOf(options);
   const call = async <const E extends Endpoint>(endpoint: E, given: EndpointCall) =>
     (await callEndpoint(transport, endpoint, given)).answer;
@@ -173,7 +178,7 @@ function transportOf({
   fetch: send = fetch,
   timeoutMs = DEFAULT_TIMEOUT_MS,
 }: ControlClientOptions): Transport {
-  const url = URL.parse(baseUrl.endsWith("/") ? baseUrl : `${baseUrl}/`);
+  const url = typeof baseUrl === "string" ? URL.parse(baseUrl.endsWith("/") ? baseUrl : `${baseUrl}/`) : null;
   if (url === null || !/^https?:$/.test(url.protocol)) {
     throw new StoreError("usage", "baseUrl must be an http or https URL such as http://127.0.0.1:8082.");
   }

@@ -91,7 +91,15 @@ export const ENDPOINTS = {
     body: "rows",
     problem: "IngestProblem",
     answers: { 202: { description: "All rows are durable but for those rejected.", schema: "AcceptedRows" } },
-    errors: ["not_found", "rows_rejected", "body_incomplete", "queue_full", "spool_unavailable", "shutting_down"],
+    errors: [
+      "request_invalid",
+      "not_found",
+      "rows_rejected",
+      "body_incomplete",
+      "queue_full",
+      "spool_unavailable",
+      "shutting_down",
+    ],
   },
   migrate: {
     method: "POST",

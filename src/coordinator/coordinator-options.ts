@@ -1,6 +1,9 @@
 /** What a coordinator can be told, with its defaults and the reasons for them; and how the settings say it. */
+
 import type { Config } from "../config/settings.ts";
 import type { DatasetName } from "../datasets/registry.ts";
+import { showValue } from "../datasets/values/show-value.ts";
+import { requireFields } from "../errors/require-fields.ts";
 import { StoreError } from "../errors/store-error.ts";
 import type { FeedbackBus } from "../feedback/feedback-bus.ts";
 import type { Clock } from "../resilience/clock.ts";
@@ -75,6 +78,7 @@ const DEFAULT_RETRY: RetryOptions = { maxAttempts: 5, initialMs: 50, maxMs: 2_00
 const DEFAULT_BREAKER = { failuresToOpen: 5, halfOpenAfterMs: 60_000 };
 /** A batch under way and one that fills up, for each worker, are half of this: no pressure while all is well. */
 const BATCHES_PER_WORKER = 4;
+const OVERFLOWS: readonly OverflowStrategy[] = ["block", "drop_oldest", "error"];
 const MAX_CAPACITY = 10_000_000;
 const MAX_WORKERS = 64;
 /** What a statement takes at most; see client/upsert.ts. */
@@ -85,6 +89,8 @@ const MAX_INTERVAL_MS = 3_600_000;
 export function resolveTuning(options: CoordinatorTuning & { readonly hasSpool: boolean }): ResolvedTuning {
   const workers = whole("workers", options.workers ?? DEFAULT_WORKERS, 1, MAX_WORKERS);
   const { capacity, batchRows } = resolveSizes(options, workers);
+  requireFields("retry", options.retry ?? {}, Object.keys(DEFAULT_RETRY));
+  requireFields("breaker", options.breaker ?? {}, Object.keys(DEFAULT_BREAKER));
   const retry = { ...DEFAULT_RETRY, ...definedOf(options.retry) };
   const breaker = { ...DEFAULT_BREAKER, ...definedOf(options.breaker) };
   const { overflow = "block", highWatermark = 0.8, lowWatermark = 0.5 } = options;
@@ -96,6 +102,9 @@ export function resolveTuning(options: CoordinatorTuning & { readonly hasSpool: 
   within("breaker.halfOpenAfterMs", breaker.halfOpenAfterMs, 0, MAX_INTERVAL_MS);
   within("highWatermark", highWatermark, 0, 1);
   within("lowWatermark", lowWatermark, 0, highWatermark);
+  if (!OVERFLOWS.includes(overflow)) {
+    throw new StoreError("usage", `overflow is ${showValue(overflow)}; it must be one of ${OVERFLOWS.join(", ")}.`);
+  }
   if (overflow === "drop_oldest" && options.hasSpool) {
     throw new StoreError(
       "usage",
@@ -134,12 +143,15 @@ function resolveSizes(options: CoordinatorTuning, workers: number): { capacity: 
 
 function whole(name: string, value: number, min: number, max: number): number {
   if (Number.isInteger(value) && value >= min && value <= max) return value;
-  throw new StoreError("usage", `${name} is ${value}; here it must be a whole number from ${min} to ${max}.`);
+  throw new StoreError(
+    "usage",
+    `${name} is ${showValue(value)}; here it must be a whole number from ${min} to ${max}.`,
+  );
 }
 
 function within(name: string, value: number, min: number, max: number): number {
-  if (value >= min && value <= max) return value;
-  throw new StoreError("usage", `${name} is ${value}; it must be a number from ${min} to ${max}.`);
+  if (typeof value === "number" && value >= min && value <= max) return value;
+  throw new StoreError("usage", `${name} is ${showValue(value)}; it must be a number from ${min} to ${max}.`);
 }
 
 function definedOf<T extends object>(given: T | undefined): Partial<T> {

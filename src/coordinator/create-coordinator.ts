@@ -5,6 +5,9 @@
 
 import type { InputRow } from "../datasets/dataset.ts";
 import type { DATASETS, DatasetName } from "../datasets/registry.ts";
+import { showValue } from "../datasets/values/show-value.ts";
+import { fieldsOf, requireFields } from "../errors/require-fields.ts";
+import { StoreError } from "../errors/store-error.ts";
 import { openSinks, type SinkTarget } from "../sinks/open-sinks.ts";
 import type { RowCounts } from "./accounts.ts";
 import { type CoordinatorOptions, resolveTuning } from "./coordinator-options.ts";
@@ -56,6 +59,29 @@ export interface Coordinator {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+type KeysOf<Union> = Union extends Union ? keyof Union : never;
+const OPTIONS = fieldsOf<Record<Exclude<KeysOf<CreateCoordinatorOptions>, "clock" | "random">, true>>({
+  store: true,
+  url: true,
+  tenant: true,
+  timeoutMs: true,
+  applicationName: true,
+  deadLetterDir: true,
+  spool: true,
+  capacity: true,
+  workers: true,
+  batchRows: true,
+  flushIntervalMs: true,
+  highWatermark: true,
+  lowWatermark: true,
+  overflow: true,
+  retry: true,
+  breaker: true,
+  id: true,
+  feedback: true,
+  metrics: true,
+  log: true,
+});
 const DEFAULT_DEAD_LETTER_DIR = ".mds/dead-letters";
 const DEFAULT_SPOOL_BYTES = 4 * 1_073_741_824;
 
@@ -69,7 +95,11 @@ const DEFAULT_SPOOL_BYTES = 4 * 1_073_741_824;
  *   `spool_unavailable`; `usage` for options that are out of their range or contradict each other.
  */
 export async function createCoordinator(options: CreateCoordinatorOptions): Promise<Coordinator> {
+  requireFields("createCoordinator", options, OPTIONS, ["clock", "random"]);
   const { spool, deadLetterDir = DEFAULT_DEAD_LETTER_DIR, ...rest } = options;
+  if (spool !== undefined) requireFields("spool", spool, ["dir", "maxBytes"]);
+  requireFolder("deadLetterDir", deadLetterDir);
+  if (spool !== undefined) requireFolder("spool.dir", spool.dir);
   const { workers, batchRows } = resolveTuning({ ...rest, hasSpool: spool !== undefined });
   const opened = await openSinks(options, { workers, batchRows, metrics: options.metrics });
   const deadLetters = new DeadLetterWriter({ folder: deadLetterDir });
@@ -86,6 +116,11 @@ export async function createCoordinator(options: CreateCoordinatorOptions): Prom
     await onStopped();
     throw error;
   }
+}
+
+function requireFolder(name: string, folder: unknown): void {
+  if (typeof folder === "string" && folder !== "") return;
+  throw new StoreError("usage", `${name} is ${showValue(folder)}; it must be the path of a folder.`);
 }
 
 const ignore = (): void => undefined;

@@ -3,8 +3,10 @@
  * sink or in the dead letters; memory is bounded; rows of one key keep their order; producers are told how hard they may
  * push. Idle, it does nothing at all. What each way of running it survives: docs/ingestion.md.
  */
+
 import { DATASET_NAMES, type DatasetName } from "../datasets/registry.ts";
 import { hideSecrets } from "../errors/hide-secrets.ts";
+import { requireFields } from "../errors/require-fields.ts";
 import { messageOf, StoreError } from "../errors/store-error.ts";
 import { CircuitBreaker, type CircuitState } from "../resilience/circuit-breaker.ts";
 import { type Clock, SYSTEM_CLOCK } from "../resilience/clock.ts";
@@ -29,6 +31,7 @@ export interface SubmitOptions {
   readonly signal?: AbortSignal;
 }
 
+const NO_OPTIONS: SubmitOptions = {};
 /** Feedback's source, as its contract has it. */
 const SOURCE = "store";
 
@@ -91,10 +94,10 @@ export class WriteCoordinator {
    * @throws StoreError `queue_full`, `shutting_down`, `aborted`, and those of the spool; `details.accepted` says how many
    *   rows, from the first, were accepted all the same. `usage` for an unknown dataset or without a tenant.
    */
-  submitMany(dataset: DatasetName, rows: readonly unknown[], options: SubmitOptions = {}): Promise<void> {
-    const tenantId = options.tenantId ?? this.#options.tenantId;
-    const fault = this.#faultOf(dataset, rows, tenantId);
+  submitMany(dataset: DatasetName, rows: readonly unknown[], options: SubmitOptions = NO_OPTIONS): Promise<void> {
+    const fault = this.#faultOf(dataset, rows, options);
     if (fault !== undefined) return Promise.reject(fault);
+    const tenantId = options.tenantId ?? this.#options.tenantId;
     const stream = this.#lanes.streamOf({ tenantId: tenantId!, dataset });
     const submission: Submission = { stream, rows, accepted: 0, signal: options.signal };
     if (this.#state !== "running") return this.#refuse(submission, "shutting_down", "stopped");
@@ -109,7 +112,9 @@ export class WriteCoordinator {
    *
    * @throws The signal's reason; StoreError `shutting_down` when a stop left rows in the spool.
    */
-  async flush({ signal }: { readonly signal?: AbortSignal } = {}): Promise<RowCounts> {
+  async flush(options: { readonly signal?: AbortSignal } = {}): Promise<RowCounts> {
+    requireFields("flush", options, ["signal"]);
+    const { signal } = options;
     const report = this.#state === "stopped" ? await this.#stopped : undefined;
     if (report !== undefined && report.inSpool + report.lost > 0) throw notAllStored();
     const mark = this.#intake.lastAccepted;
@@ -122,9 +127,11 @@ export class WriteCoordinator {
 
   /**
    * Accepts nothing more, writes what it holds for at most `timeoutMs`, and hands the rest to the spool or, without one,
-   * to the dead letters. It does not wait for a database that cannot be probed in that time. Never throws.
+   * to the dead letters. It does not wait for a database that cannot be probed in that time. Never throws but for
+   * options that are none: StoreError `usage`.
    */
-  stop(options: StopOptions = {}): Promise<StopReport> {
+  async stop(options: StopOptions = {}): Promise<StopReport> {
+    requireFields("stop", options, ["drain", "timeoutMs"]);
     this.#stopped ??= this.#stop(options);
     return this.#stopped;
   }
@@ -219,12 +226,19 @@ export class WriteCoordinator {
     return Math.min(this.#lanes.oldest, this.#intake.oldestOutside);
   }
 
-  #faultOf(dataset: DatasetName, rows: readonly unknown[], tenantId: string | undefined): StoreError | undefined {
+  #faultOf(dataset: DatasetName, rows: readonly unknown[], options: SubmitOptions): StoreError | undefined {
+    try {
+      if (options !== NO_OPTIONS) requireFields("submit", options, ["tenantId", "signal"]);
+    } catch (error) {
+      return error as StoreError;
+    }
     if (!DATASET_NAMES.includes(dataset) || this.#options.sinks[dataset] === undefined) {
       return new StoreError("usage", `There is no sink for the dataset "${dataset}".`);
     }
     if (!Array.isArray(rows)) return new StoreError("usage", "submitMany takes an array of rows.");
+    const { tenantId = this.#options.tenantId } = options;
     if (tenantId === undefined) return new StoreError("usage", "These rows need a tenant; give tenantId.");
+    if (typeof tenantId !== "string") return new StoreError("usage", "tenantId must be the UUID of a tenant.");
     return undefined;
   }
 

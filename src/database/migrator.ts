@@ -60,6 +60,7 @@ export async function migrateUp(
   return (step.dryRun ? withoutLock : underLock)(options, async (client) => {
     const engine = await chooseEngine(client, options.engine);
     const migrations = await readMigrations(engine, options.folder);
+    if (step.to !== undefined && step.to > 0) requireVersion(migrations, step.to);
     const states = migrationStates(migrations, await readApplied(client));
     refuseAltered(states);
     const pending = migrations.filter(
@@ -108,9 +109,7 @@ export async function stampMigrations(options: MigratorOptions, to: number): Pro
   return underLock(options, async (client) => {
     const engine = await chooseEngine(client, options.engine);
     const migrations = await readMigrations(engine, options.folder);
-    if (!migrations.some(({ version }) => version === to)) {
-      throw new StoreError("usage", `There is no migration ${to}; the newest is ${migrations.length}.`);
-    }
+    requireVersion(migrations, to);
     const applied = new Set((await readApplied(client)).map(({ version }) => version));
     const stamped = migrations.filter(({ version }) => version <= to && !applied.has(version));
     for (const migration of stamped) {
@@ -149,6 +148,12 @@ export function migrationStates(
     ({ version, name, applied_at }): MigrationState => ({ version, name, state: "unknown", applied_at }),
   );
   return [...states, ...unknown.sort((a, b) => a.version - b.version)];
+}
+
+/** @throws StoreError `usage`. */
+function requireVersion(migrations: readonly Migration[], version: number): void {
+  if (migrations.some((migration) => migration.version === version)) return;
+  throw new StoreError("usage", `There is no migration ${version}; the newest is ${migrations.length}.`);
 }
 
 /** @throws StoreError `migration_altered` or `migration_unknown`. */

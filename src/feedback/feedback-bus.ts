@@ -3,7 +3,10 @@
  * own, one event after the other, each through a bounded buffer that drops its oldest event. A subscriber that is slow
  * or fails loses its own feedback and costs nobody else anything.
  */
+
 import type { FeedbackEvent } from "../contracts/feedback-event.ts";
+import { requireFields } from "../errors/require-fields.ts";
+import { StoreError } from "../errors/store-error.ts";
 
 /** An event as it travels in-process and over the webhook: the contract's fields and the store's own. */
 export interface Feedback extends FeedbackEvent {
@@ -36,11 +39,15 @@ export class FeedbackBus {
   readonly #subscriptions = new Set<Subscription>();
 
   constructor(options: FeedbackBusOptions = {}) {
+    requireFields("FeedbackBus", options, ["onOutcome"]);
     this.#options = options;
   }
 
   /** Adds a subscriber. The function that is given back takes it out again, with what waits for it. */
   subscribe(subscriber: FeedbackSubscriber): () => void {
+    if (typeof subscriber?.deliver !== "function") {
+      throw new StoreError("usage", "A subscriber of feedback needs a name and a function deliver.");
+    }
     const subscription = new Subscription(subscriber, this.#options);
     this.#subscriptions.add(subscription);
     return () => {

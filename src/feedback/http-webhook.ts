@@ -3,7 +3,9 @@
  * It tries again what may pass, within bounds. The bus's buffer before it drops the oldest feedback, so a slow endpoint
  * costs nothing elsewhere. Answers are not read; redirects are refused.
  */
+
 import { ExponentialBackoff, handleWhen, retry } from "cockatiel";
+import { fieldsOf, requireFields } from "../errors/require-fields.ts";
 import { messageOf, StoreError } from "../errors/store-error.ts";
 import type { Feedback, FeedbackSubscriber } from "./feedback-bus.ts";
 
@@ -17,6 +19,7 @@ interface HttpWebhookOptions {
   readonly backoffMs: number;
 }
 
+const OPTIONS = fieldsOf<HttpWebhookOptions>({ endpoint: true, timeoutMs: true, maxRetries: true, backoffMs: true });
 /** Feedback that is older than this helps nobody. */
 const MAX_BACKOFF_MS = 10_000;
 /** Waiting feedback: more than an endpoint wants to hear of when it is back. */
@@ -28,7 +31,17 @@ export class HttpWebhook implements FeedbackSubscriber {
   readonly #options: HttpWebhookOptions;
   readonly #ending = new AbortController();
 
+  /** @throws StoreError `usage`. */
   constructor(options: HttpWebhookOptions) {
+    requireFields("HttpWebhook", options, OPTIONS);
+    if (!/^https?:/.test(URL.parse(options.endpoint)?.protocol ?? "")) {
+      throw new StoreError("usage", "endpoint is no http or https URL.");
+    }
+    for (const name of ["timeoutMs", "maxRetries", "backoffMs"] as const) {
+      if (!(typeof options[name] === "number" && options[name] >= 0)) {
+        throw new StoreError("usage", `${name} must be a number, 0 or more.`);
+      }
+    }
     this.#options = options;
   }
 

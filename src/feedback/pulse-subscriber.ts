@@ -3,11 +3,13 @@
  * by their contracts before they are handed on; one that breaks them is told and skipped, and one of another schema is
  * none of this subscriber's.
  */
+import { fieldsOf, requireFields } from "../errors/require-fields.ts";
 import { StoreError } from "../errors/store-error.ts";
 import type { ConsumeOptions, Delivery, EventBus } from "./event-bus.ts";
 import { consumeFromRedis } from "./open-event-bus.ts";
 import {
   DEFAULT_NAMESPACE,
+  PULSE_STREAMS,
   type PulsePayloads,
   type PulseStream,
   SCHEMA_OF_STREAM,
@@ -49,19 +51,36 @@ export interface PulseSubscriber {
   close(): Promise<void>;
 }
 
+const OPTIONS = fieldsOf<PulseSubscriberOptions<PulseStream>>({
+  stream: true,
+  namespace: true,
+  redisUrl: true,
+  bus: true,
+  group: true,
+  consumer: true,
+  from: true,
+  claimAfterMs: true,
+  onEvent: true,
+  onError: true,
+});
 const QUIET = { info: () => undefined, warn: () => undefined };
 
 /**
  * Begins to listen; a server that is away is waited for.
- * @throws StoreError `usage` without a bus, `packages_missing` where the optional Redis package is not installed.
+ * @throws StoreError `usage` without a bus and for options that are wrong, `packages_missing` where the optional Redis package is not installed.
  */
 export async function createPulseSubscriber<Stream extends PulseStream>(
   options: PulseSubscriberOptions<Stream>,
 ): Promise<PulseSubscriber> {
+  requireFields("createPulseSubscriber", options, OPTIONS);
   const { stream, namespace = DEFAULT_NAMESPACE, redisUrl, bus, onEvent, onError, ...rest } = options;
   if (bus === undefined && redisUrl === undefined) {
     throw new StoreError("usage", "createPulseSubscriber needs redisUrl, or a bus of this process.");
   }
+  if (!PULSE_STREAMS.includes(stream)) {
+    throw new StoreError("usage", `stream must be one of ${PULSE_STREAMS.join(", ")}.`);
+  }
+  if (onEvent === undefined) throw new StoreError("usage", "createPulseSubscriber needs onEvent.");
   const read = await eventReader(stream);
   const consume: ConsumeOptions = {
     ...rest,

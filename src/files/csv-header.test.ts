@@ -54,6 +54,11 @@ describe("planCsv", () => {
       'x.csv has no column "Day", which --map gives to ts, and has no column for ts, and has columns that bars does not know: "Date"; it has "Date", "symbol", "close"; map a column with --map ts=COLUMN, give one value for all rows with --set ts=VALUE or leave columns out with --ignore-columns.',
     ],
     [
+      "ts,symbol,close",
+      { constants, columnMap: { ts: "Day" } },
+      'x.csv has no column "Day", which --map gives to ts; it has "ts", "symbol", "close"; map a column with --map NAME=COLUMN.',
+    ],
+    [
       "2024-01-02T00:00:00Z,AAPL,1.5",
       { constants },
       'x.csv has no column for symbol and ts, and has none of the values open_price, high_price, low_price, close_price, volume, trade_count, vwap, and has columns that bars does not know: "2024-01-02T00:00:00Z", "AAPL", "1.5"; it has "2024-01-02T00:00:00Z", "AAPL", "1.5"; its first line has to name the columns.',

@@ -82,7 +82,10 @@ function refuseUnfit(
   const missing = columns.needed.filter((name) => !present.has(name));
   const hasValue = dataset.values.some((column) => present.has(column.name));
   const unknown = names.filter((_, index) => targets[index] === undefined);
-  const unmet = [...columns.mapped].filter(([column]) => !targets.includes(column));
+  // Under the name that was given: a column that only has the canonical name is not what the caller meant.
+  const unmet = [...columns.mapped].filter(
+    ([column, given]) => !names.some((name, at) => targets[at] === column && isSameName(name, given)),
+  );
   const faults = [
     ...unmet.map(([column, name]) => `has no column ${showValue(name)}, which --map gives to ${column}`),
     ...(missing.length > 0 ? [`has no column for ${missing.join(" and ")}`] : []),
@@ -95,6 +98,10 @@ function refuseUnfit(
   const message = `${fileName} ${faults.join(", and ")}; it has ${list(names)}; ${advice}.`;
   const details = { missing, unknown: unknown.slice(0, MAX_NAMES_SHOWN) };
   throw new StoreError("file_columns", message, { details });
+}
+
+function isSameName(name: string, given: string): boolean {
+  return name.trim().toLowerCase() === given.toLowerCase();
 }
 
 const NO_DUMP = "a dump has all columns under their own names, and other files are loaded with mds ingest";

@@ -102,6 +102,7 @@ describe("createHttpServer", () => {
   it.each([
     ["not JSON", "{", "application/json", 422, "body_invalid"],
     ["empty", "", "application/json", 422, "body_invalid"],
+    ["plain text", "[]", "text/plain", 415, "media_type_unsupported"],
     ["of an unknown type", "<a/>", "application/xml", 415, "media_type_unsupported"],
     ["too large", JSON.stringify("x".repeat(BODY_LIMIT_BYTES)), "application/json", 413, "body_too_large"],
   ])("refuses a body that is %s", async (_, payload, type, status, code) => {

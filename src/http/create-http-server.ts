@@ -41,6 +41,8 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
       recordRequest(request, reply, metrics, log);
     },
   });
+  // What the framework reads besides JSON, and no route takes.
+  app.removeContentTypeParser("text/plain");
   app.server.maxConnections = limits.MAX_CONNECTIONS;
   for (const method of METHODS) if (!app.supportedMethods.includes(method)) app.addHttpMethod(method);
   recordRequests(app, metrics, log);

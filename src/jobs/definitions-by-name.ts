@@ -10,8 +10,8 @@ const MAX_NAME_CHARACTERS = 64;
 export function definitionsByName(definitions: readonly JobDefinition[]): ReadonlyMap<string, JobDefinition> {
   const known = new Map<string, JobDefinition>();
   for (const definition of definitions) {
-    const { name } = definition;
-    if (!NAME.test(name) || name.length > MAX_NAME_CHARACTERS) {
+    const { name } = definition ?? {};
+    if (typeof name !== "string" || !NAME.test(name) || name.length > MAX_NAME_CHARACTERS) {
       const form = `lower-case words joined by hyphens, at most ${MAX_NAME_CHARACTERS} characters`;
       throw new StoreError("usage", `${showValue(name)} is no name of a job; it must be ${form}.`);
     }

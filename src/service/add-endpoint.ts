@@ -2,8 +2,10 @@
  * Adds a route as its endpoint describes it: who may call it is decided first, then its parts are parsed, then it gets a
  * time to answer in. Schemas are loaded at the first request, so that an idle service does without them.
  */
+
 import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler } from "fastify";
 import { type AnswerOf, type Endpoint, type ParsedInput, type SchemaName, successOf } from "../control/endpoint.ts";
+import { refuseUnknownQuery } from "../http/refuse-unknown-query.ts";
 import { parsePart } from "../http/zod-validation.ts";
 import { withDeadline } from "../resilience/with-deadline.ts";
 import { asAway } from "./database-away.ts";
@@ -51,6 +53,7 @@ async function parseInput<E extends Endpoint>(endpoint: E, request: FastifyReque
   const { SCHEMAS } = await import("../control/schemas.ts");
   const parse = (part: string, name: SchemaName | undefined, data: unknown): unknown =>
     name === undefined ? undefined : parsePart(part, SCHEMAS[name], data);
+  if (endpoint.query === undefined) refuseUnknownQuery(request.query);
   // A body that is `null` is one, and a wrong one.
   const sent = request.body === undefined && endpoint.isBodyOptional ? {} : request.body;
   return {

@@ -1,8 +1,11 @@
 /** Opens the sinks of all datasets over one pool, for any number of tenants. */
-import type { Store } from "../client/open-store.ts";
+
+import { Store } from "../client/open-store.ts";
+import { requirePostgresUrl } from "../client/postgres-url.ts";
 import { tenantScope } from "../client/tenant-scope.ts";
 import { openPool } from "../database/pool.ts";
 import { type DatasetName, datasetNamed } from "../datasets/registry.ts";
+import { StoreError } from "../errors/store-error.ts";
 import type { IngestMetrics } from "../telemetry/ingest-metrics.ts";
 import type { StoreMetrics } from "../telemetry/metrics.ts";
 import { DatasetSink, type SinkScope } from "./dataset-sink.ts";
@@ -58,13 +61,17 @@ export function createSinks(scope: SinkScope, options: Omit<SinkOptions, "worker
 
 /**
  * The sinks with a pool of their own, or with that of a store.
- * @throws StoreError `tenant_unknown`, `database_unavailable`, `database_refused`, `migration_pending`.
+ * @throws StoreError `usage`, `tenant_unknown`, `database_unavailable`, `database_refused`, `migration_pending`.
  */
 export async function openSinks(target: SinkTarget, options: SinkOptions): Promise<OpenSinks> {
   if ("store" in target) {
+    if (!(target.store instanceof Store)) {
+      throw new StoreError("usage", "store is none that openStore gave; give one, or a url instead.");
+    }
     const { scope } = target.store;
     return { sinks: createSinks(scope, options), tenantId: scope.tenantId, close: async () => {} };
   }
+  requirePostgresUrl("url", target.url);
   const pool = openPool({
     url: target.url,
     applicationName: target.applicationName ?? "mds coordinator",

@@ -2,7 +2,9 @@
  * The metrics of ingestion: sinks, coordinators, feedback. Their names are contracts. Gauges are read at a scrape, so
  * that an idle process does nothing for them. Labels are ids that the composer gives and codes from our own tables.
  */
+
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+import { StoreError } from "../errors/store-error.ts";
 
 /** What a coordinator's gauges show. */
 export interface CoordinatorGauges {
@@ -35,6 +37,9 @@ export class IngestMetrics {
 
   /** @param pollMs - For so long the gauges' values are good; 250 unless given. */
   constructor(registry: Registry, { pollMs = DEFAULT_POLL_MS }: { readonly pollMs?: number } = {}) {
+    if (typeof registry?.registerMetric !== "function") {
+      throw new StoreError("usage", "IngestMetrics needs a Registry of prom-client.");
+    }
     const registers = [registry];
     this.#pollMs = pollMs;
     const counter = <Name extends string>(name: string, help: string, labelNames: Name[]): Counter<Name> =>

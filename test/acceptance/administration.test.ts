@@ -49,6 +49,10 @@ describe("mds migrate", () => {
     const { stdout } = await onEmpty("migrate", "status");
     expect(stdout).toMatch(/^version +name +state +applied_at\n +1 +foundation +applied +20\d\d-/);
 
+    expect(await onEmpty("migrate", "up", "--to", "9000")).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/^mds: There is no migration 9000; the newest is \d+\. \(usage\)\n$/),
+    });
     const unconfirmed = await onEmpty("migrate", "down", "--to", "1");
     expect(unconfirmed.code).toBe(2);
     expect(unconfirmed.stderr).toMatch(/take back .*2 \(bars\), with all data in the tables.*--yes/);

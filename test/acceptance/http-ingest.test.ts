@@ -197,7 +197,12 @@ describe("POST /v1/{dataset}", () => {
     await until(async () => expect(await barsOf("ENDLESS")).toBe(1));
   });
 
-  it("knows no other datasets and no other methods", async () => {
+  it("knows no other datasets, no other methods and no query", async () => {
+    expect(await service.send("bars?dry_run=true", barLine(0))).toMatchObject({
+      status: 400,
+      code: "request_invalid",
+      accepted_lines: 0,
+    });
     expect(await service.send("prices", barLine(0))).toMatchObject({
       status: 404,
       code: "not_found",

@@ -17,6 +17,16 @@ let scratch: Awaited<ReturnType<typeof scratchFolder>>;
 const run = (args: string[], input = ""): Promise<CommandResult> =>
   mds(args, { cwd: scratch.path, env: { MDS_DSN: database.url }, input });
 const query = (...args: string[]) => run(["query", "bars", ...args]);
+/** Into a file, since it is bytes. */
+async function queryArrow(...args: string[]) {
+  const path = join(scratch.path, "bars.arrows");
+  const command = [process.execPath, MDS, "query", "bars", ...args, "--format", "arrow"];
+  const { done } = startProgram("/bin/sh", ["-c", `${command.map((word) => `'${word}'`).join(" ")} > '${path}'`], {
+    cwd: scratch.path,
+    env: { MDS_DSN: database.url },
+  });
+  return { ...(await done), table: tableFromIPC(await readFile(path)) };
+}
 const rowsOf = ({ stdout }: CommandResult) => JSON.parse(stdout) as Record<string, unknown>[];
 
 beforeAll(async () => {
@@ -51,17 +61,20 @@ describe("mds query bars", () => {
   });
 
   it("writes an Arrow stream", async () => {
-    const path = join(scratch.path, "bars.arrows");
-    const command = [process.execPath, MDS, "query", "bars", "--timeframe", "1m", "--format", "arrow"];
-    const { done } = startProgram("/bin/sh", ["-c", `${command.map((word) => `'${word}'`).join(" ")} > '${path}'`], {
-      cwd: scratch.path,
-      env: { MDS_DSN: database.url },
-    });
-    expect(await done).toMatchObject({ code: 0, stderr: "" });
-    const table = tableFromIPC(await readFile(path));
+    const { code, stderr, table } = await queryArrow("--timeframe", "1m");
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     expect(table.numRows).toBe(25_000);
     expect(table.at(0)).toMatchObject({ vendor: "test", symbol: "AAA", timeframe: "1m", open_price: 100, vwap: null });
-    expect((await query("--symbol", "NOBODY", "--format", "arrow")).code).toBe(0);
+  });
+
+  it.each([
+    ["--symbol", "NOBODY"],
+    ["--symbol", "AAA", "--end", "1999-01-01T00:00:00Z"],
+  ])("writes an empty Arrow stream where nothing matches, and says so: %s %s %s %s", async (...args) => {
+    const { code, stderr, table } = await queryArrow(...args);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "No bars match.\n" });
+    expect(table.numRows).toBe(0);
+    expect(table.names.slice(0, 4)).toEqual(["vendor", "symbol", "timeframe", "ts"]);
   });
 
   it("prints CSV, NDJSON and JSON with the values exactly as stored", async () => {

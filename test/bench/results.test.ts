@@ -1,8 +1,8 @@
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { keepResult, newestResult, resultFile } from "../../scripts/bench/results.ts";
+import { keepResult, newestResult, requireResultsFolder, resultFile } from "../../scripts/bench/results.ts";
 import { benchReport } from "./bench-report.ts";
 
 const other = { ...benchReport().scenarios["latest"]!, title: "another" };
@@ -34,6 +34,13 @@ describe("results that are kept", () => {
     expect(Object.keys(newestResult(folder)!.scenarios)).toEqual(["latest", "growth"]);
     keepResult(benchReport({ scenarios: { latest: other } }), true, folder);
     expect(newestResult(folder)!.scenarios["latest"]!.title).toBe("another");
+  });
+
+  it("need a folder that can be written, and say so before anything is measured", () => {
+    const file = join(folder, "file");
+    writeFileSync(file, "");
+    expect(() => requireResultsFolder(file)).toThrow(expect.objectContaining({ code: "file_unwritable" }));
+    expect(() => requireResultsFolder(file)).toThrow(/^Results cannot be kept in .*: EEXIST/);
   });
 
   it("refuse a part that was measured in another way", () => {

@@ -100,8 +100,19 @@ it("go as a trusted load, too", async () => {
   expect(await trusted.dataset("bars").upsertColumns(batch)).toMatchObject({ unchanged: 500, copied: 0 });
 });
 
+it("are refused where there are none, and where a name is misspelt", async () => {
+  await expect(store.bars.upsertColumns(undefined as never)).rejects.toMatchObject({
+    code: "usage",
+    message: "upsertColumns needs an object with series, seriesAt, times, values, nulls; it was given undefined.",
+  });
+  const { nulls: isNull, ...batch } = three("REFUSED");
+  await expect(store.bars.upsertColumns({ ...batch, isNull } as never)).rejects.toMatchObject({
+    code: "usage",
+    message: 'upsertColumns has no "isNull"; it has series, seriesAt, times, values, nulls.',
+  });
+});
+
 it.each<[string, (batch: ReturnType<typeof three>) => unknown]>([
-  ["they are no object with series, seriesAt, times and values", () => undefined],
   ["series is not an array of the series' dimensions", (batch) => ({ ...batch, series: "AAPL" })],
   ["series[0] has no symbol", (batch) => ({ ...batch, series: [{ vendor: "x", timeframe: "1m" }] })],
   ["seriesAt is not an Int32Array", (batch) => ({ ...batch, seriesAt: [0, 0, 0] })],

@@ -1,6 +1,6 @@
 /**
  * The coordinator: how fast rows move through it alone, what it adds to the direct upsert of the same rows, with and
- * without a spool, and what it costs while nothing happens. Repetitions of what is compared are interleaved.
+ * without a spool, and what it costs while nothing happens. What is compared is done in turns.
  */
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -14,10 +14,12 @@ import { WriteCoordinator } from "../../coordinator/write-coordinator.ts";
 import type { BarInput } from "../../datasets/bars.ts";
 import { StoreError } from "../../errors/store-error.ts";
 import type { Sink } from "../../sinks/sink.ts";
-import { BarColumns } from "../bar-columns.ts";
+import type { BarColumns } from "../bar-columns.ts";
+import { makeBars } from "../bar-load.ts";
 import { makeTemporaryFolder } from "../bench-database.ts";
+import { emptyBars } from "../copy-limit.ts";
 import { generateMarket } from "../generate-market.ts";
-import { goOn, median, repeat, spread } from "../measure.ts";
+import { median, repeat, spread } from "../measure.ts";
 import {
   type BenchContext,
   type Figure,
@@ -25,9 +27,9 @@ import {
   type Scenario,
   SEED,
   SYMBOLS,
-  settle,
   withBenchStore,
 } from "../scenario.ts";
+import { type Taken, takeTurns, timeRatio, timesOf } from "../turns.ts";
 
 const TENANT = "00000000-0000-4000-8000-000000000001";
 /** Rows a producer brings in one call. */
@@ -144,30 +146,21 @@ async function beside(
   store: Store,
   folder: string,
 ): Promise<{ readonly figures: Figure[]; readonly ratio: number }> {
-  const minutes = Math.ceil(context.rows / SYMBOLS);
-  const market = generateMarket({ symbols: SYMBOLS, minutes, seed: SEED, order: "time" });
-  const bars = new BarColumns(market, minutes * SYMBOLS);
+  const { signal, database } = context;
+  const { owner } = database;
+  const bars = makeBars(context.rows);
+  await store.bars.upsert(bars, { signal }); // Makes series and partitions.
   const spool = { dir: join(folder, "spool"), maxBytes: MAX_SPOOL_BYTES };
-  const variants = {
-    "direct upsert": () => store.bars.upsert(bars, { signal: context.signal }),
-    "through the coordinator": () => coordinated(store, bars, folder),
-    "through the coordinator with a spool": () => coordinated(store, bars, folder, spool),
-  };
-  await variants["direct upsert"](); // Makes series and partitions.
-  const taken = new Map<string, number[]>(Object.keys(variants).map((name) => [name, []]));
-  for (let round = 0; round < REPETITIONS; round++) {
-    for (const [name, work] of Object.entries(variants)) {
-      goOn(context.signal);
-      await context.database.owner.query("truncate store.bars_data");
-      await settle(context.database.owner);
-      taken.get(name)!.push(...(await repeat(1, context.signal, work)));
-    }
-  }
-  const direct = taken.get("direct upsert")!;
-  const ratioOf = (list: readonly number[]): number => median(list.map((ms, round) => ms / direct[round]!));
+  const turn = { rows: bars.length, prepare: () => emptyBars(owner) };
+  const taken = await takeTurns(owner, signal, REPETITIONS, {
+    "direct upsert": { ...turn, run: () => store.bars.upsert(bars, { signal }) },
+    "through the coordinator": { ...turn, run: () => coordinated(store, bars, folder) },
+    "through the coordinator with a spool": { ...turn, run: () => coordinated(store, bars, folder, spool) },
+  });
+  const ofDirect = (one: Taken): number => timeRatio(one, taken["direct upsert"]);
   return {
-    figures: [...taken].map(([what, list]) => figureOf(what, bars.length, list, ratioOf(list))),
-    ratio: ratioOf(taken.get("through the coordinator")!),
+    figures: Object.entries(taken).map(([what, one]) => figureOf(what, one.rows, timesOf(one), ofDirect(one))),
+    ratio: ofDirect(taken["through the coordinator"]),
   };
 }
 

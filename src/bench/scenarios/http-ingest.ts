@@ -8,6 +8,7 @@ import { gzipSync } from "node:zlib";
 import { createIngestToken } from "../../database/ingest-tokens.ts";
 import { openPool } from "../../database/pool.ts";
 import { StoreError } from "../../errors/store-error.ts";
+import { askService } from "../ask-service.ts";
 import { makeTemporaryFolder } from "../bench-database.ts";
 import { hasCommand, NO_COMMAND } from "../command-process.ts";
 import { generateMarket } from "../generate-market.ts";
@@ -125,37 +126,37 @@ async function load(
   bodies: readonly Buffer[],
   senders: number,
 ): Promise<Run> {
-  const cpuBefore = await gauge(url, "process_cpu_seconds_total");
+  const cpuBefore = await gauge(url, signal, "process_cpu_seconds_total");
   const startedAt = performance.now();
   let next = 0;
   const sender = async (): Promise<void> => {
     for (let body = bodies[next++]; body !== undefined; body = bodies[next++]) {
       goOn(signal);
-      await send(`${url}/v1/bars`, token, body);
+      await send(`${url}/v1/bars`, signal, token, body);
     }
   };
   await Promise.all(Array.from({ length: senders }, sender));
   const acceptedMs = performance.now() - startedAt;
   // A scrape is kept for a second, so the first may still tell of before.
-  while ((await gauge(url, "mds_spool_records")) > 0) {
+  while ((await gauge(url, signal, "mds_spool_records")) > 0) {
     goOn(signal);
     await wait(POLL_MS);
   }
   const storedMs = performance.now() - startedAt;
   await wait(1_000);
-  const serviceCpuMs = ((await gauge(url, "process_cpu_seconds_total")) - cpuBefore) * 1_000;
+  const serviceCpuMs = ((await gauge(url, signal, "process_cpu_seconds_total")) - cpuBefore) * 1_000;
   return { acceptedMs, storedMs, serviceCpuMs };
 }
 
-async function send(url: string, token: string, body: Buffer): Promise<void> {
-  const response = await fetch(url, { method: "POST", headers: { authorization: `Bearer ${token}` }, body });
-  const text = await response.text();
-  if (response.status === 202) return;
-  throw new StoreError("internal", `The service of the benchmark did not accept its rows: ${response.status} ${text}`);
+async function send(url: string, signal: AbortSignal, token: string, body: Buffer): Promise<void> {
+  const headers = { authorization: `Bearer ${token}` };
+  const { status, text } = await askService(url, signal, { method: "POST", headers, body });
+  if (status === 202) return;
+  throw new StoreError("internal", `The service of the benchmark did not accept its rows: ${status} ${text}`);
 }
 
-async function gauge(url: string, name: string): Promise<number> {
-  const text = await (await fetch(`${url}/metrics`)).text();
+async function gauge(url: string, signal: AbortSignal, name: string): Promise<number> {
+  const { text } = await askService(`${url}/metrics`, signal);
   return Number(new RegExp(`^${name} (.+)$`, "m").exec(text)?.[1] ?? Number.NaN);
 }
 

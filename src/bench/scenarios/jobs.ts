@@ -3,6 +3,7 @@ import { randomBytes, randomUUID } from "node:crypto";
 import { rm } from "node:fs/promises";
 import { setTimeout as wait } from "node:timers/promises";
 import { StoreError } from "../../errors/store-error.ts";
+import { askService } from "../ask-service.ts";
 import { makeTemporaryFolder } from "../bench-database.ts";
 import { hasCommand, NO_COMMAND } from "../command-process.ts";
 import { goOn, median, spread } from "../measure.ts";
@@ -54,7 +55,7 @@ async function measureRounds(context: BenchContext, url: string, token: string):
   const rounds: Round[] = [];
   for (let round = 0; round < ROUNDS; round++) {
     goOn(context.signal);
-    rounds.push(await askAtOnce(url, token));
+    rounds.push(await askAtOnce(context.signal, url, token));
   }
   return report(rounds, (await countJobs(context)) - before);
 }
@@ -62,7 +63,7 @@ async function measureRounds(context: BenchContext, url: string, token: string):
 /** The service is ready a moment before its job runner is. */
 async function untilAccepting(signal: AbortSignal, url: string, token: string): Promise<void> {
   const deadline = performance.now() + RUNNER_DEADLINE_MS;
-  while ((await askAtOnce(url, token)).failed > 0) {
+  while ((await askAtOnce(signal, url, token)).failed > 0) {
     goOn(signal);
     if (performance.now() > deadline) {
       throw new StoreError("jobs_unavailable", "The service of the benchmark accepts no jobs; `mds doctor` says why.");
@@ -71,14 +72,13 @@ async function untilAccepting(signal: AbortSignal, url: string, token: string): 
   }
 }
 
-async function askAtOnce(url: string, token: string): Promise<Round> {
+async function askAtOnce(signal: AbortSignal, url: string, token: string): Promise<Round> {
   const headers = { authorization: `Bearer ${token}`, "idempotency-key": randomUUID() };
   const startedAt = performance.now();
   const answers = await Promise.all(
     Array.from({ length: REQUESTS }, async () => {
-      const answer = await fetch(url, { method: "POST", headers });
-      const { job_id } = (await answer.json()) as { job_id?: string };
-      return answer.status === 202 ? job_id : undefined;
+      const { status, text } = await askService(url, signal, { method: "POST", headers });
+      return status === 202 ? (JSON.parse(text) as { job_id: string }).job_id : undefined;
     }),
   );
   const ids = answers.filter((id) => id !== undefined);

@@ -1,25 +1,18 @@
 /**
  * The coordinator's settings: workers, rows of a batch and capacity, each beside the direct upsert of the same rows. It
- * measures what docs/tuning.md shows. Repetitions of all variants are interleaved.
+ * measures what docs/tuning.md shows. All of it is done in turns.
  */
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { openStore } from "../../client/open-store.ts";
 import { createCoordinator } from "../../coordinator/create-coordinator.ts";
-import { BarColumns } from "../bar-columns.ts";
+import type { BarColumns } from "../bar-columns.ts";
+import { makeBars } from "../bar-load.ts";
 import { CLIENT_APPLICATION, makeTemporaryFolder } from "../bench-database.ts";
-import { generateMarket } from "../generate-market.ts";
-import { goOn, median, repeat, spread } from "../measure.ts";
-import {
-  type BenchContext,
-  type Figure,
-  REPETITIONS,
-  type Scenario,
-  SEED,
-  SYMBOLS,
-  settle,
-  withBenchStore,
-} from "../scenario.ts";
+import { emptyBars } from "../copy-limit.ts";
+import { spread } from "../measure.ts";
+import { type BenchContext, type Figure, REPETITIONS, type Scenario, withBenchStore } from "../scenario.ts";
+import { rateOf, type Taken, type Turn, takeTurns, timeRatio, timesOf } from "../turns.ts";
 import { partsOf } from "./coordinator.ts";
 
 interface Variant {
@@ -44,24 +37,22 @@ export const tuning: Scenario = {
   name: "tuning",
   title: "the coordinator with a spool under different settings, beside the direct upsert",
   async run(context) {
+    const { signal, database } = context;
+    const { owner } = database;
     const folder = await makeTemporaryFolder();
-    const minutes = Math.ceil(Math.min(context.rows, MAX_ROWS) / SYMBOLS);
-    const market = generateMarket({ symbols: SYMBOLS, minutes, seed: SEED, order: "time" });
-    const bars = new BarColumns(market, minutes * SYMBOLS);
     try {
-      const direct: number[] = [];
-      const taken = new Map<Variant, number[]>(VARIANTS.map((variant) => [variant, []]));
+      const bars = makeBars(Math.min(context.rows, MAX_ROWS));
       await upsert(context, bars); // Makes series and partitions.
-      for (let round = 0; round < REPETITIONS; round++) {
-        direct.push(await timed(context, () => upsert(context, bars)));
-        for (const variant of VARIANTS) {
-          taken.get(variant)!.push(await timed(context, () => coordinated(context, bars, folder, variant)));
-        }
+      const turn = { rows: bars.length, prepare: () => emptyBars(owner) };
+      const turns: Record<string, Turn> = { upsert: { ...turn, run: () => upsert(context, bars) } };
+      for (const [at, variant] of VARIANTS.entries()) {
+        turns[`variant ${at}`] = { ...turn, run: () => coordinated(context, bars, folder, variant) };
       }
+      const [direct, ...taken] = Object.values(await takeTurns(owner, signal, REPETITIONS, turns));
       return {
         figures: [
-          { workers: "upsert", batch_rows: 5_000, capacity_rows: null, ...measured(bars.length, direct, direct) },
-          ...VARIANTS.map((variant) => figureOf(variant, bars.length, taken.get(variant)!, direct)),
+          { workers: "upsert", batch_rows: 5_000, capacity_rows: null, ...measured(direct!, direct!) },
+          ...VARIANTS.map((variant, at) => ({ ...settingsOf(variant), ...measured(taken[at]!, direct!) })),
         ],
         targets: [],
         notes: ["of_upsert is the time beside that of the direct upsert over one connection; less is better."],
@@ -71,14 +62,6 @@ export const tuning: Scenario = {
     }
   },
 };
-
-async function timed(context: BenchContext, work: () => Promise<unknown>): Promise<number> {
-  goOn(context.signal);
-  await context.database.owner.query("truncate store.bars_data");
-  await settle(context.database.owner);
-  const [ms] = await repeat(1, context.signal, work);
-  return ms!;
-}
 
 function upsert(context: BenchContext, bars: BarColumns): Promise<unknown> {
   return withBenchStore(context, (store) => store.bars.upsert(bars, { signal: context.signal }));
@@ -110,15 +93,10 @@ async function coordinated(
   }
 }
 
-function figureOf(variant: Variant, rows: number, taken: readonly number[], direct: readonly number[]): Figure {
-  const { workers, batchRows, capacity = Math.max(10_000, 4 * workers * batchRows) } = variant;
-  return { workers, batch_rows: batchRows, capacity_rows: capacity, ...measured(rows, taken, direct) };
+function settingsOf({ workers, batchRows, capacity = Math.max(10_000, 4 * workers * batchRows) }: Variant): Figure {
+  return { workers, batch_rows: batchRows, capacity_rows: capacity };
 }
 
-function measured(rows: number, taken: readonly number[], direct: readonly number[]): Figure {
-  return {
-    rows_per_s: Math.round(rows / (median(taken) / 1_000)),
-    spread: spread(taken),
-    of_upsert: median(taken.map((ms, round) => ms / direct[round]!)),
-  };
+function measured(taken: Taken, direct: Taken): Figure {
+  return { rows_per_s: rateOf(taken), spread: spread(timesOf(taken)), of_upsert: timeRatio(taken, direct) };
 }

@@ -114,7 +114,7 @@ async function readInput(text: string): Promise<unknown> {
   try {
     return JSON.parse(json) as unknown;
   } catch (cause) {
-    throw new StoreError("usage", `--input is no JSON: ${messageOf(cause)}`, { cause });
+    throw new StoreError("usage", `--input is no JSON: ${messageOf(cause)}.`, { cause });
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import { Argument, type Command, Option } from "commander";
 import type { AnyDatasetClient } from "../../client/dataset-client.ts";
+import type { RowPage } from "../../client/read.ts";
 import { DATASET_NAMES, type DatasetName } from "../../datasets/registry.ts";
 import type { DumpFilter } from "../../files/dump-name.ts";
 import { withStore } from "../connect.ts";
@@ -59,24 +60,50 @@ async function print(
     for (const one of series) if (one["source"] === "aggregated") aggregated.push(one);
   };
   const options = { signal, onSeries };
-  if (formatName === ARROW && !json) {
-    for await (const bytes of client.readArrow(window, options)) {
-      await shell.output.data(bytes);
-      if (shell.output.readerIsGone) return;
-    }
-    if (aggregated.length > 0) shell.output.note(aggregatedNote(aggregated));
-    return;
-  }
-  const format = rowFormat(json || formatName === ARROW ? "json" : formatName, client.dataset);
+  const isArrow = formatName === ARROW && !json;
+  const hasRows = isArrow
+    ? await printArrow(shell, client.readArrow(window, options))
+    : await printRows(
+        shell,
+        client,
+        client.readPages(window, options),
+        json || formatName === ARROW ? "json" : formatName,
+      );
+  if (shell.output.readerIsGone) return;
+  if (!hasRows) shell.output.note(await nothingFound(client, filter.dimensions, signal));
+  else if (aggregated.length > 0) shell.output.note(aggregatedNote(aggregated));
+}
+
+/** Whether there were rows. */
+async function printRows(
+  { output }: Shell,
+  { dataset }: AnyDatasetClient,
+  pages: AsyncIterable<RowPage>,
+  formatName: RowFormatName,
+): Promise<boolean> {
+  const format = rowFormat(formatName, dataset);
   let count = 0;
-  for await (const page of client.readPages(window, options)) {
-    await shell.output.data(format.rows(page));
+  for await (const page of pages) {
+    await output.data(format.rows(page));
     count += page.rows.length;
-    if (shell.output.readerIsGone) return;
+    if (output.readerIsGone) return true;
   }
-  await shell.output.data(format.end());
-  if (count > 0 && aggregated.length > 0) shell.output.note(aggregatedNote(aggregated));
-  if (count === 0) shell.output.note(await nothingFound(client, filter.dimensions, signal));
+  await output.data(format.end());
+  return count > 0;
+}
+
+/** Beside rows a stream has a first piece, its schema, and a last one, its end. */
+const PIECES_WITHOUT_ROWS = 2;
+
+/** Whether there were rows. */
+async function printArrow({ output }: Shell, stream: AsyncIterable<Uint8Array>): Promise<boolean> {
+  let pieces = 0;
+  for await (const bytes of stream) {
+    pieces++;
+    await output.data(bytes);
+    if (output.readerIsGone) return true;
+  }
+  return pieces > PIECES_WITHOUT_ROWS;
 }
 
 type Series = Readonly<Record<string, string>>;

@@ -1,12 +1,16 @@
 /**
  * A dataset's rows as JSON Schema (draft 2020-12): the form that they have in NDJSON files and, later, over HTTP.
  */
+import { StoreError } from "../../errors/store-error.ts";
 import type { DatasetShape, DimensionColumn, ValueColumn } from "../dataset.ts";
 import { MAX_TEXT_CHARACTERS } from "../values/text.ts";
 import { TIMEFRAMES } from "../values/timeframe.ts";
 
-/** The schema of one whole row. */
+/** The schema of one whole row. @throws StoreError `usage` for what is no dataset. */
 export function datasetJsonSchema(dataset: DatasetShape): Record<string, unknown> {
+  if (!Array.isArray(dataset?.dimensions)) {
+    throw new StoreError("usage", "datasetJsonSchema takes a dataset, such as DATASETS.bars.");
+  }
   const { name, description, dimensions, time, values } = dataset;
   const required = [...dimensions, time, ...values.filter((value) => value.required)];
   return {

@@ -35,7 +35,8 @@ const ABBREVIATION = /^[A-Z]{1,4}$/;
  */
 export function timeZone(name: string): TimeZone {
   if (name === "Z") return UTC;
-  const format = localFormat(name);
+  // Without a name Intl takes the machine's own zone.
+  const format = typeof name === "string" ? localFormat(name) : undefined;
   const canonical = format?.resolvedOptions().timeZone;
   if (canonical === "UTC") return UTC;
   if (format === undefined || canonical === undefined || ABBREVIATION.test(name.toUpperCase())) {

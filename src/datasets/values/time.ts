@@ -224,7 +224,8 @@ const TWO_DIGITS = Array.from({ length: 60 }, (_, number) => String(number).padS
  * @throws StoreError `time_out_of_range` outside the years 1 to 9999, which ISO 8601 writes in four digits.
  */
 export function formatTime(us: number | bigint): string {
-  const value = Number(us);
+  // Number(null) is a time.
+  const value = typeof us === "number" || typeof us === "bigint" ? Number(us) : Number.NaN;
   const day = Math.floor(value / DAY_US);
   if (day !== lastDayNumber) {
     lastDayText = formatDay(day, us);
@@ -244,7 +245,10 @@ function formatDay(day: number, us: number | bigint): string {
   const ms = day * DAY_MS;
   const isWritable = Number.isSafeInteger(Number(us)) && ms >= FIRST_DAY_MS && ms <= LAST_DAY_MS;
   if (!isWritable) {
-    throw new StoreError("time_out_of_range", `${us} microseconds since the epoch is not a time that can be written.`);
+    throw new StoreError(
+      "time_out_of_range",
+      `${showValue(us)} microseconds since the epoch is not a time that can be written.`,
+    );
   }
   return new Date(ms).toISOString().slice(0, 10);
 }

@@ -1,6 +1,8 @@
 /** `/health`, `/healthz`, `/livez`, `/readyz`: what the monitor found last, sent as it lies there. Nothing is asked. */
+
 import type { FastifyInstance, FastifyReply } from "fastify";
 import { StoreError } from "../../errors/store-error.ts";
+import { refuseUnknownQuery } from "../../http/refuse-unknown-query.ts";
 import type { HealthSnapshot } from "../health-monitor.ts";
 
 const JSON_TYPE = "application/json; charset=utf-8";
@@ -22,6 +24,7 @@ export function addHealthRoutes(app: FastifyInstance, health: { readonly current
   app.get("/readyz", (request, reply) => {
     const snapshot = health.current;
     const purpose = (request.query as { for?: unknown }).for;
+    refuseUnknownQuery(request.query, ["for"]);
     if (purpose !== undefined && purpose !== "ingest") {
       throw new StoreError("request_invalid", "The query's field for is not valid: it may be ingest.");
     }

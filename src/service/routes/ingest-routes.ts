@@ -2,11 +2,13 @@
  * `POST /v1/{dataset}`: rows in. A body is read as it arrives and accepted as a contiguous prefix; every answer says up to
  * which line, and which rows were rejected. 202 means that all of it is durable.
  */
+
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { DATASET_NAMES, type DatasetName, datasetNamed } from "../../datasets/registry.ts";
 import { StoreError } from "../../errors/store-error.ts";
 import { readBody } from "../../files/read-body.ts";
 import { asStoreError } from "../../http/problem.ts";
+import { refuseUnknownQuery } from "../../http/refuse-unknown-query.ts";
 import { sendProblem } from "../../http/send-problem.ts";
 import { lingerOver, readBytes, refuseLargeBody } from "../../http/unfinished-body.ts";
 import type { Logger } from "../../telemetry/logger.ts";
@@ -46,6 +48,7 @@ export function addIngestRoutes(app: FastifyInstance, guard: IngestGuard, parts:
     });
     scope.post<{ Params: { dataset: string } }>("/v1/:dataset", async (request, reply) => {
       const tenantId = await guard(request, reply);
+      refuseUnknownQuery(request.query);
       const dataset = datasetOf(request.params.dataset);
       refuseLargeBody(request.raw, BODY_LIMIT_BYTES);
       refuseEncoding(request.headers["content-encoding"]);
