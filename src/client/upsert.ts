@@ -15,8 +15,8 @@ import { type WriteCounts, type WriteTarget, writeBatch } from "./write-batch.ts
 /** Measured: larger batches gain under 5 % and cost memory and latency; see docs/decisions/upsert.md. */
 export const DEFAULT_BATCH_ROWS = 5_000;
 export const MAX_BATCH_ROWS = 50_000;
-/** Rows validated before the event loop, and with it the batch on its way, gets its turn: a millisecond or two. */
-const ROWS_PER_TURN = 1_000;
+/** Rows validated before the event loop gets its turn: a quarter of a millisecond, for which the server may have to wait. */
+const ROWS_PER_TURN = 250;
 /** How many rejections a result lists; `onRejected` is told of all. */
 const MAX_LISTED_REJECTIONS = 100;
 
