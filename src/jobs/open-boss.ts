@@ -3,6 +3,7 @@
  * that whoever administers the database later can go on with it. The library is loaded here and only when it is
  * needed: it costs 50 ms and 15 MB.
  */
+import { createRequire } from "node:module";
 import type { ConstructorOptions, PgBoss, Queue } from "pg-boss";
 import { openDirectConnection } from "../database/direct-connection.ts";
 import { OWNER_ROLE } from "../database/roles.ts";
@@ -70,6 +71,7 @@ export async function openBoss(bossOptions: BossOptions): Promise<PgBoss> {
   const { adminUrl, applicationName, works, timing, onError, onWarning } = bossOptions;
   await refusePoolerOf(adminUrl);
   const { PgBoss: Boss } = await import("pg-boss");
+  settleCalendar();
   const options: ConstructorOptions & { keepAlive: boolean; query_timeout: number } = {
     connectionString: asOwner(adminUrl),
     application_name: applicationName,
@@ -102,6 +104,22 @@ export async function openBoss(bossOptions: BossOptions): Promise<PgBoss> {
   } catch (error) {
     await boss.stop({ graceful: false }).catch(() => undefined); // the first error is the one that counts
     throw (error as { code?: string }).code === INSUFFICIENT_PRIVILEGE ? notTheOwner(error) : toStoreError(error);
+  }
+}
+
+/**
+ * The calendar library behind the queue's schedules asks the runtime for its locale and its zone, which opens the data of
+ * all locales there are: 8 MB that stay. Here it shows no dates, and all schedules are UTC, so it is told both. Where
+ * another version of the queue has another calendar, nothing is told and nothing else changes.
+ */
+function settleCalendar(): void {
+  try {
+    let at = import.meta.url;
+    for (const name of ["pg-boss", "cron-parser", "luxon"]) at = createRequire(at).resolve(name);
+    const calendar = createRequire(at)(at) as { readonly Settings: { defaultLocale: string; defaultZone: string } };
+    Object.assign(calendar.Settings, { defaultLocale: "en-US", defaultZone: "utc" });
+  } catch {
+    // Only memory depends on it.
   }
 }
 
