@@ -83,7 +83,7 @@ async function run() {
   const source = join(root, "src", "cli", "main.ts");
   const hasSource = existsSync(source);
   // What a service loads stays, so the memory for what does not need not grow before rows come (young-heap.ts).
-  // Nor does it optimize before then (optimizing-compilers.ts).
+  // Nor does it optimize while it is idle (optimizing-compilers.ts).
   if (verb === "serve") {
     for (const flag of ["--semi-space-growth-factor=1", "--no-turbofan", "--no-maglev"]) v8.setFlagsFromString(flag);
   }

@@ -3,13 +3,13 @@
  * that whoever administers the database later can go on with it. The library is loaded here and only when it is
  * needed: it costs 50 ms and 15 MB.
  */
-import { createRequire } from "node:module";
 import type { ConstructorOptions, PgBoss, Queue } from "pg-boss";
 import { openDirectConnection } from "../database/direct-connection.ts";
 import { OWNER_ROLE } from "../database/roles.ts";
 import { toStoreError } from "../database/sqlstate.ts";
 import { StoreError } from "../errors/store-error.ts";
 import type { JobDefinition } from "./define-job.ts";
+import { settleCalendar } from "./settle-calendar.ts";
 
 /** How often the queue does what; tests make it quicker. */
 export interface JobTiming {
@@ -104,22 +104,6 @@ export async function openBoss(bossOptions: BossOptions): Promise<PgBoss> {
   } catch (error) {
     await boss.stop({ graceful: false }).catch(() => undefined); // the first error is the one that counts
     throw (error as { code?: string }).code === INSUFFICIENT_PRIVILEGE ? notTheOwner(error) : toStoreError(error);
-  }
-}
-
-/**
- * The calendar library behind the queue's schedules asks the runtime for its locale and its zone, which opens the data of
- * all locales there are: 8 MB that stay. Here it shows no dates, and all schedules are UTC, so it is told both. Where
- * another version of the queue has another calendar, nothing is told and nothing else changes.
- */
-function settleCalendar(): void {
-  try {
-    let at = import.meta.url;
-    for (const name of ["pg-boss", "cron-parser", "luxon"]) at = createRequire(at).resolve(name);
-    const calendar = createRequire(at)(at) as { readonly Settings: { defaultLocale: string; defaultZone: string } };
-    Object.assign(calendar.Settings, { defaultLocale: "en-US", defaultZone: "utc" });
-  } catch {
-    // Only memory depends on it.
   }
 }
 

@@ -10,7 +10,6 @@ import { StoreError } from "../../errors/store-error.ts";
 import { type IngestCounts, type IngestOptions, type IngestTarget, ingestFile } from "../../files/ingest-file.ts";
 import { ingestOptions } from "../../files/ingest-options.ts";
 import { isPattern } from "../../files/input-files.ts";
-import { startOptimizing } from "../../resilience/optimizing-compilers.ts";
 import { defineJob, type JobContext, type JobDefinition } from "../define-job.ts";
 import { allowedSource, type BackfillAccess, bearerToken, type SourceName, shownName } from "./backfill-access.ts";
 import { IngestProgress, noCounts, type Span, widenByRows } from "./ingest-progress.ts";
@@ -67,7 +66,6 @@ function requestOf(
 }
 
 async function ingestFiles(context: JobContext<IngestFilesInput>, access: BackfillAccess): Promise<object> {
-  startOptimizing();
   const { dataset, options, sources, token } = requestOf(context.input, access);
   const store = await context.openStore(context.input.tenant);
   const files = await allFiles(sources, access);

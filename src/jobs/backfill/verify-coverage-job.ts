@@ -10,7 +10,6 @@ import type { VerifyCoverageInput, verifyCoverageInput } from "../../control/job
 import { timeZone } from "../../datasets/values/time-zone.ts";
 import { parseTimeframe, type Timeframe } from "../../datasets/values/timeframe.ts";
 import { StoreError } from "../../errors/store-error.ts";
-import { startOptimizing } from "../../resilience/optimizing-compilers.ts";
 import { defineJob, type JobContext, type JobDefinition } from "../define-job.ts";
 import { allowedSource, type BackfillAccess, refused } from "./backfill-access.ts";
 import { type Coverage, CoverageCount } from "./coverage.ts";
@@ -87,7 +86,6 @@ async function verifyCoverage(
   context: JobContext<VerifyCoverageInput>,
   access: Pick<BackfillAccess, "dirs">,
 ): Promise<object> {
-  startOptimizing();
   const request = requestOf(context.input, access);
   const runs = await runsOf(request, access);
   const store = await context.openStore(context.input.tenant);
