@@ -35,7 +35,7 @@ COPY migrations migrations
 COPY contracts contracts
 COPY --from=build /build/node_modules node_modules
 COPY --from=build /build/dist dist
-# One arena of the allocator: 2 to 5 MB less for an idle service.
+# One arena of the allocator: up to 1 MB less for an idle service.
 ENV MALLOC_ARENA_MAX=1
 ENV NODE_ENV=production PORT=8082 MDS_DATA_DIR=/var/lib/mds
 # Spool and dead letters: name this volume, or they end with the container.

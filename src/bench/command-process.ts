@@ -2,7 +2,8 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { readdir, readFile } from "node:fs/promises";
+import { copyFile, mkdir, readdir, readFile, symlink } from "node:fs/promises";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { StoreError } from "../errors/store-error.ts";
 import { goOn } from "./measure.ts";
@@ -16,6 +17,28 @@ const LOOK_INTERVAL_MS = 20;
 /** Whether the command is there to be run. */
 export function hasCommand(): boolean {
   return existsSync(COMMAND);
+}
+
+/** A way to run the command: the path of its launcher. */
+export interface CommandForm {
+  readonly form: "built" | "sources";
+  readonly path: string;
+}
+
+/**
+ * The forms of the command that are here: an installed package is built, a clone runs its sources, and where it was built
+ * as well, a copy of the launcher in `folder` runs that.
+ */
+export async function commandForms(folder: string): Promise<readonly CommandForm[]> {
+  const root = new URL("../../", import.meta.url);
+  if (!existsSync(new URL("src/cli/main.ts", root))) return [{ form: "built", path: COMMAND }];
+  const sources: CommandForm = { form: "sources", path: COMMAND };
+  if (!existsSync(new URL("dist/cli/main.js", root))) return [sources];
+  // Without sources beside it, the launcher takes the build.
+  await mkdir(join(folder, "bin"));
+  await copyFile(COMMAND, join(folder, "bin/mds.js"));
+  for (const name of ["package.json", "dist"]) await symlink(fileURLToPath(new URL(name, root)), join(folder, name));
+  return [{ form: "built", path: join(folder, "bin/mds.js") }, sources];
 }
 
 /** What a scenario says that needs the command where it is not. */

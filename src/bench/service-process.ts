@@ -28,9 +28,10 @@ export interface ServiceProcess {
 export async function startServiceProcess(
   folder: string,
   environment: Readonly<Record<string, string>>,
+  command = COMMAND,
 ): Promise<ServiceProcess> {
   const startedAt = performance.now();
-  const child = spawn(process.execPath, [COMMAND, "serve"], {
+  const child = spawn(process.execPath, [command, "serve"], {
     cwd: folder,
     env: { HOST: "127.0.0.1", PORT: "0", ...environment },
     stdio: ["ignore", "pipe", "ignore"],

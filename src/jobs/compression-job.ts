@@ -14,6 +14,7 @@ export const compressionJob = defineJob({
   name: "compression",
   description: "Compresses what the policies want compressed.",
   schema: async () => (await import("../control/job-inputs.ts")).retentionInput,
+  defaults: { dry_run: false },
   mode: "maintenance",
   schedule: "45 1 * * *",
   async run(context): Promise<CompressionResult> {

@@ -40,7 +40,7 @@ export interface JobDefinition<Schema extends z.ZodType = z.ZodType> {
   readonly description: string;
   /** What a job is asked for; a function that loads it spares a process that schema until somebody asks. */
   readonly schema: Schema | (() => Promise<Schema>);
-  /** What the schema makes of `{}`, for a job that runs so often that its schema should not stay loaded for it. */
+  /** What the schema makes of `{}`, for a job with a schedule, whose schema then need not be loaded for that. */
   readonly defaults?: z.output<Schema>;
   readonly mode: RunMode;
   /** Whose ledger the runs are in: the tenant (slug or UUID) that the input names, else the system's. */

@@ -7,6 +7,7 @@ export const makePartitionsJob = defineJob({
   name: "make-partitions",
   description: "Makes the partitions of the current and the next three periods of each dataset and aggregate.",
   schema: async () => (await import("../control/job-inputs.ts")).makePartitionsInput,
+  defaults: {},
   mode: "maintenance",
   schedule: "5 0 * * *",
   async run(context): Promise<{ readonly made: readonly Partition[] }> {

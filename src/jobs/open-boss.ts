@@ -9,6 +9,7 @@ import { OWNER_ROLE } from "../database/roles.ts";
 import { toStoreError } from "../database/sqlstate.ts";
 import { StoreError } from "../errors/store-error.ts";
 import type { JobDefinition } from "./define-job.ts";
+import { settleCalendar } from "./settle-calendar.ts";
 
 /** How often the queue does what; tests make it quicker. */
 export interface JobTiming {
@@ -70,6 +71,7 @@ export async function openBoss(bossOptions: BossOptions): Promise<PgBoss> {
   const { adminUrl, applicationName, works, timing, onError, onWarning } = bossOptions;
   await refusePoolerOf(adminUrl);
   const { PgBoss: Boss } = await import("pg-boss");
+  settleCalendar();
   const options: ConstructorOptions & { keepAlive: boolean; query_timeout: number } = {
     connectionString: asOwner(adminUrl),
     application_name: applicationName,

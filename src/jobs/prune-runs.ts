@@ -8,6 +8,7 @@ export const pruneRuns = defineJob({
   name: "prune-runs",
   description: "Deletes finished runs older than 90 days from every tenant's ledger and the system's.",
   schema: async () => (await import("../control/job-inputs.ts")).pruneRunsInput,
+  defaults: { days: 90 },
   mode: "maintenance",
   schedule: "20 3 * * *",
   async run({ input, admin, signal, report }) {

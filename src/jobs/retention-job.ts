@@ -21,6 +21,7 @@ export const retentionJob = defineJob({
   name: "retention",
   description: "Drops the partitions that the policies no longer keep.",
   schema: async () => (await import("../control/job-inputs.ts")).retentionInput,
+  defaults: { dry_run: false },
   mode: "maintenance",
   schedule: "15 1 * * *",
   async run(context): Promise<RetentionResult> {

@@ -11,6 +11,7 @@ import { openPool, type Pool } from "../database/pool.ts";
 import { DATASET_NAMES, type DatasetName } from "../datasets/registry.ts";
 import type { FeedbackBus } from "../feedback/feedback-bus.ts";
 import type { Clock } from "../resilience/clock.ts";
+import { startOptimizing } from "../resilience/optimizing-compilers.ts";
 import { createSinks, type DatasetSinks } from "../sinks/open-sinks.ts";
 import type { Sink } from "../sinks/sink.ts";
 import type { IngestMetrics } from "../telemetry/ingest-metrics.ts";
@@ -108,6 +109,7 @@ class LateSinks {
 
   async #openNow(): Promise<DatasetSinks> {
     const { url, log, ingestMetrics, metrics } = this.#options;
+    startOptimizing();
     this.#pool = openPool({
       url: await url(),
       applicationName: "mds serve ingest",

@@ -9,6 +9,7 @@ import type { FastifyInstance } from "fastify";
 import type { Config } from "../config/settings.ts";
 import { packageVersion } from "../config/version.ts";
 import { StoreError } from "../errors/store-error.ts";
+import { optimizeWhenBusy } from "../resilience/optimizing-compilers.ts";
 import { withDeadline } from "../resilience/with-deadline.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { StoreMetrics } from "../telemetry/metrics.ts";
@@ -83,6 +84,7 @@ export async function runService(options: ServiceOptions): Promise<number> {
     ending.resolve();
   };
   process.on("SIGTERM", onSignal).on("SIGINT", onSignal).on("uncaughtException", onError);
+  const endWatch = optimizeWhenBusy();
   try {
     options.metrics.watchProcess();
     const service = await startService(options);
@@ -90,6 +92,7 @@ export async function runService(options: ServiceOptions): Promise<number> {
     await service.stop();
     return exitCode;
   } finally {
+    endWatch();
     process.off("SIGTERM", onSignal).off("SIGINT", onSignal).off("uncaughtException", onError);
   }
 }
