@@ -4,6 +4,7 @@
  * for the aggregates. A batch that meets a stored key goes through the upsert. While one batch is copied the next one
  * may be copied beside it, where they have no key in common; they are committed in their order.
  */
+import { setTimeout as wait } from "node:timers/promises";
 import { copyAsOwner, type OwnerCopy, type OwnerScope } from "../database/owner-copy.ts";
 import type { Statement } from "../database/session.ts";
 import type { DatasetShape } from "../datasets/dataset.ts";
@@ -17,6 +18,8 @@ import { KeyRanges } from "./key-ranges.ts";
 import type { PreparedCopy, RowCopy } from "./write-batch.ts";
 
 const UNIQUE_VIOLATION = "23505";
+/** How long a batch that is copied may wait for the one ahead of it, which mostly takes a tenth of a second. */
+const LONGEST_LEAD_MS = 2_000;
 /** One-minute bars that a mark may name for each that was written, as store.mark_bars has it. */
 const BOX_FILL = 8;
 
@@ -57,6 +60,14 @@ class CopyUnderWay {
     this.hasEnded = true;
     this.#stored.resolve(isStored);
   }
+}
+
+/**
+ * Two loads of the same keys in opposite order would else wait for each other for ever: the batch ahead for keys, and this
+ * one for its turn, of which the database knows nothing.
+ */
+function storedInTime(ahead: CopyUnderWay): Promise<boolean> {
+  return Promise.race([ahead.stored, wait(LONGEST_LEAD_MS, false, { ref: false })]);
 }
 
 export class TrustedCopy implements RowCopy {
@@ -115,7 +126,7 @@ export class TrustedCopy implements RowCopy {
     const follows = ahead !== undefined && load.isWhole && !ahead.keys.meets(load.keys);
     if (!follows && !(await turn)) return false;
     if (!this.#isNewGround) return false;
-    const mayCommit = async (): Promise<boolean> => !follows || ((await ahead.stored) && turn);
+    const mayCommit = async (): Promise<boolean> => !follows || ((await storedInTime(ahead)) && turn);
     const underWay = new CopyUnderWay(load.keys);
     if (load.isWhole) void turn.then(() => this.#lead(underWay));
     let isStored = false;
@@ -130,7 +141,7 @@ export class TrustedCopy implements RowCopy {
       underWay.end(isStored);
       if (this.#leading === underWay) this.#leading = undefined;
     }
-    // Undone because the batch ahead was: it may need what this one had locked.
+    // Undone because the batch ahead was, or waits too long: it may need what this one had locked.
     return isStored || ((await turn) && this.#copy(load, turn, signal));
   }
 

@@ -71,7 +71,7 @@ function readAll(context: BenchContext, hand: HandWrittenWays): Promise<Figure[]
     const figures = await readBeside(context, hand, {
       rows: SYMBOLS,
       rounds: READS,
-      copy: await copyStatement(owner),
+      copy: await copyStatement(owner, symbols),
       store: { [LATEST]: () => store.bars.latest({ vendors: ["generated"], symbols }) },
       byHand: { statement: BY_HAND, values: ["generated", symbols] },
     });
@@ -80,9 +80,10 @@ function readAll(context: BenchContext, hand: HandWrittenWays): Promise<Figure[]
 }
 
 /** The probes of the index alone, of series whose ids are known. */
-async function copyStatement(owner: Connection): Promise<string> {
+async function copyStatement(owner: Connection, symbols: readonly string[]): Promise<string> {
   const { rows } = await owner.query<{ ids: string }>(
-    "select string_agg(series_id::text, ', ') as ids from store.bars_series where timeframe = '1m'",
+    "select string_agg(series_id::text, ', ') as ids from store.bars_series where timeframe = '1m' and symbol = any ($1)",
+    [symbols],
   );
   return `copy (select ts, close_price from store.last_bars(array[${rows[0]!.ids}])) to stdout (format binary)`;
 }
