@@ -3,7 +3,6 @@
  * failure is never silent: the next call throws it, and the rows stay for another try. Memory is bounded: `write` waits
  * while a flush is under way and as many rows again have come. For durability before the database, see the coordinator.
  */
-
 import type { InputRow } from "../datasets/dataset.ts";
 import { type DatasetName, datasetNamed } from "../datasets/registry.ts";
 import { fieldsOf, requireFields } from "../errors/require-fields.ts";

@@ -1,5 +1,4 @@
 /** One dataset of one tenant: upsert, read, readColumns and the list of series. */
-
 import type { TenantScope } from "../database/session.ts";
 import type { DatasetShape, InputRow, StoredRow } from "../datasets/dataset.ts";
 import { requireFields } from "../errors/require-fields.ts";

@@ -1,5 +1,4 @@
 /** What is newest: prices, signals, an option chain, and when each dataset was last heard of. */
-
 import { withRetry } from "../database/retry.ts";
 import { runInTenant, type TenantScope } from "../database/session.ts";
 import type { JsonObject, TimeInput } from "../datasets/dataset.ts";

@@ -2,7 +2,6 @@
  * Opens the store for one tenant. A store owns its connections and nothing else: no timers, no files, nothing that
  * outlives `close`.
  */
-
 import { openPool, type Pool } from "../database/pool.ts";
 import type { TenantScope } from "../database/session.ts";
 import { fundamentals } from "../datasets/fundamentals.ts";

@@ -1,5 +1,4 @@
 /** Reads windows of a dataset, as batches of row objects in constant memory or as typed arrays. */
-
 import { openReadSession, type ReadSession } from "../database/session.ts";
 import type { DatasetShape, StoredRow } from "../datasets/dataset.ts";
 import { type ColumnPage, createColumnPage } from "../datasets/derive/codec.ts";

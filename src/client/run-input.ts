@@ -2,7 +2,6 @@
  * What callers say about a run, checked and as the parameters of the ledger's functions. Nothing unknown is passed
  * over: a misspelt count would be a lost one.
  */
-
 import type { JsonObject, TimeInput } from "../datasets/dataset.ts";
 import { parseJson } from "../datasets/values/json.ts";
 import { showValue } from "../datasets/values/show-value.ts";

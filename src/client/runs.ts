@@ -2,7 +2,6 @@
  * The ledger of runs: each run of a job or pipeline says that it began, how far it is, that it still lives, and once how
  * it ended. A tenant's ledger and the system's never meet. It records runs; it neither starts nor stops anything.
  */
-
 import { randomUUID } from "node:crypto";
 import { withRetry } from "../database/retry.ts";
 import { type RoleScope, runAsRole, runInTenant, type Statement, type TenantScope } from "../database/session.ts";

@@ -3,7 +3,6 @@
  * nearly as fast as COPY is; rows whose keys are stored go through the upsert. Rows are checked as ever, and the outcome
  * is that of the upsert. Each call is a run in the tenant's ledger, which says that it was trusted.
  */
-
 import { type OwnerScope, queryAsOwner } from "../database/owner-copy.ts";
 import { openPool, type Pool } from "../database/pool.ts";
 import { runAsLogin, type TenantScope } from "../database/session.ts";

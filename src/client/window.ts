@@ -1,7 +1,6 @@
 /**
  * Which rows a read is about: its series, found by their dimensions, and a checked half-open window of time.
  */
-
 import { withRetry } from "../database/retry.ts";
 import {
   openReadSessionWith,

@@ -2,7 +2,6 @@
  * Writes one batch: resolves its series, makes missing partitions, folds rows of one key, and calls the upsert function
  * once for each set of columns that the rows bring. Counts are those of committed transactions.
  */
-
 import { withRetry } from "../database/retry.ts";
 import { runInTenant, type Statement, type TenantScope } from "../database/session.ts";
 import type { DatasetShape, Rejection, ValueColumn } from "../datasets/dataset.ts";

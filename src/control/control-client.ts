@@ -2,7 +2,6 @@
  * The typed client of the service's admin API, for orchestrators. A function of the same endpoints and schemas as the
  * routes. Calls that make a job carry an idempotency key, so that a lost answer makes no second job.
  */
-
 import { randomUUID } from "node:crypto";
 import type { z } from "zod";
 import type { HealthStatus } from "../contracts/health-status.ts";

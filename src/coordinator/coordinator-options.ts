@@ -1,5 +1,4 @@
 /** What a coordinator can be told, with its defaults and the reasons for them; and how the settings say it. */
-
 import type { Config } from "../config/settings.ts";
 import type { DatasetName } from "../datasets/registry.ts";
 import { showValue } from "../datasets/values/show-value.ts";

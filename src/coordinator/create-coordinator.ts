@@ -2,7 +2,6 @@
  * A coordinator for those who use the library: over a store or a database of its own, with dead letters, and with a
  * spool where one is given. Whoever creates it stops it; what was opened here is closed then.
  */
-
 import type { InputRow } from "../datasets/dataset.ts";
 import type { DATASETS, DatasetName } from "../datasets/registry.ts";
 import { showValue } from "../datasets/values/show-value.ts";

@@ -3,7 +3,6 @@
  * sink or in the dead letters; memory is bounded; rows of one key keep their order; producers are told how hard they may
  * push. Idle, it does nothing at all. What each way of running it survives: docs/ingestion.md.
  */
-
 import { DATASET_NAMES, type DatasetName } from "../datasets/registry.ts";
 import { hideSecrets } from "../errors/hide-secrets.ts";
 import { requireFields } from "../errors/require-fields.ts";

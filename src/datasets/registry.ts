@@ -1,5 +1,4 @@
 /** All datasets by name: the one list that the client, the command, jobs and HTTP go by. */
-
 import { StoreError } from "../errors/store-error.ts";
 import { bars } from "./bars.ts";
 import type { DatasetShape } from "./dataset.ts";

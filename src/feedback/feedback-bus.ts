@@ -3,7 +3,6 @@
  * own, one event after the other, each through a bounded buffer that drops its oldest event. A subscriber that is slow
  * or fails loses its own feedback and costs nobody else anything.
  */
-
 import type { FeedbackEvent } from "../contracts/feedback-event.ts";
 import { requireFields } from "../errors/require-fields.ts";
 import { StoreError } from "../errors/store-error.ts";

@@ -3,7 +3,6 @@
  * It tries again what may pass, within bounds. The bus's buffer before it drops the oldest feedback, so a slow endpoint
  * costs nothing elsewhere. Answers are not read; redirects are refused.
  */
-
 import { ExponentialBackoff, handleWhen, retry } from "cockatiel";
 import { fieldsOf, requireFields } from "../errors/require-fields.ts";
 import { messageOf, StoreError } from "../errors/store-error.ts";

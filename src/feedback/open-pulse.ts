@@ -2,7 +2,6 @@
  * The store's voice on the event bus: opens the bus and what publishes on it. For the service, and for programs that run
  * a coordinator of their own; whoever opens it closes it, after its coordinators.
  */
-
 import type { Registry } from "prom-client";
 import { fieldsOf, requireFields } from "../errors/require-fields.ts";
 import { StoreError } from "../errors/store-error.ts";

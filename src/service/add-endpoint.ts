@@ -2,7 +2,6 @@
  * Adds a route as its endpoint describes it: who may call it is decided first, then its parts are parsed, then it gets a
  * time to answer in. Schemas are loaded at the first request, so that an idle service does without them.
  */
-
 import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler } from "fastify";
 import { type AnswerOf, type Endpoint, type ParsedInput, type SchemaName, successOf } from "../control/endpoint.ts";
 import { refuseUnknownQuery } from "../http/refuse-unknown-query.ts";

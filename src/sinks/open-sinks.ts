@@ -1,5 +1,4 @@
 /** Opens the sinks of all datasets over one pool, for any number of tenants. */
-
 import { Store } from "../client/open-store.ts";
 import { requirePostgresUrl } from "../client/postgres-url.ts";
 import { tenantScope } from "../client/tenant-scope.ts";

@@ -2,7 +2,6 @@
  * The metrics of ingestion: sinks, coordinators, feedback. Their names are contracts. Gauges are read at a scrape, so
  * that an idle process does nothing for them. Labels are ids that the composer gives and codes from our own tables.
  */
-
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 import { StoreError } from "../errors/store-error.ts";
 

@@ -6,9 +6,7 @@ import { options } from "../options.ts";
 import { signals } from "../signals.ts";
 import { createColumnPage } from "./codec.ts";
 import { decodeColumns, hasColumnForm, lastOfColumns, NULL_BITS } from "./column-form.ts";
-
-const HEADER = Buffer.from("PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0", "latin1");
-const END = Buffer.from("ffff", "hex");
+import { COPY_HEADER, COPY_TRAILER } from "./encode-rows.ts";
 
 /** A row of columns: the series and fields in hex. */
 function row(seriesId: number, ...fields: string[]): Buffer {
@@ -40,7 +38,7 @@ const time = (ms: number): string => int8(BigInt(ms - Date.UTC(2000, 0, 1)) * 1_
 const EARLY = Date.UTC(1900, 0, 1);
 const LATE = Date.UTC(2199, 11, 31, 23, 59, 59, 999);
 const TWO_SERIES = Buffer.concat([
-  HEADER,
+  COPY_HEADER,
   row(
     7,
     time(EARLY) + time(0) + time(LATE),
@@ -49,7 +47,7 @@ const TWO_SERIES = Buffer.concat([
     NULL_BITS.float8 + float8(0) + float8(1.5),
   ),
   row(9, time(1), ...[1, 2, 3, 4, 5].map(float8), int8(3n), NULL_BITS.float8),
-  END,
+  COPY_TRAILER,
 ]);
 
 it("appends the rows of every series", () => {
@@ -68,14 +66,14 @@ it("appends the rows of every series", () => {
 
 it("finds the last row", () => {
   expect(lastOfColumns(TWO_SERIES)).toEqual({ rows: 4, seriesId: 9, timeUs: 1_000, contentKey: undefined });
-  expect(lastOfColumns(Buffer.concat([HEADER, END]))).toBeUndefined();
+  expect(lastOfColumns(Buffer.concat([COPY_HEADER, COPY_TRAILER]))).toBeUndefined();
 });
 
 it("forgets the nulls of the page before", () => {
   const page = createColumnPage(bars, 4);
   for (const { nulls } of page.columns) nulls.fill(1);
   decodeColumns(
-    Buffer.concat([HEADER, row(1, time(0), ...[1, 2, 3, 4, 5].map(float8), int8(3n), float8(2)), END]),
+    Buffer.concat([COPY_HEADER, row(1, time(0), ...[1, 2, 3, 4, 5].map(float8), int8(3n), float8(2)), COPY_TRAILER]),
     page,
   );
   expect([page.columns[5]!.nulls[0], page.columns[6]!.nulls[0]]).toEqual([0, 0]);
@@ -83,7 +81,7 @@ it("forgets the nulls of the page before", () => {
 
 it("refuses what does not fit", () => {
   expect(() => decodeColumns(TWO_SERIES, createColumnPage(bars, 3))).toThrow("4 rows came for a page of 3.");
-  const torn = Buffer.concat([HEADER, row(1, time(0), "00"), END]);
+  const torn = Buffer.concat([COPY_HEADER, row(1, time(0), "00"), COPY_TRAILER]);
   expect(() => decodeColumns(torn, createColumnPage(bars, 3))).toThrow("1 bytes came where 1 values were expected");
 });
 

@@ -1,7 +1,7 @@
 /**
  * Pages whose rows come as columns, one row of them for each series: the binary forms of a column's values strung
- * together, which is a typed array but for the order of the bytes. A fifth of the work of taking rows apart, for the
- * server too. For datasets of numbers alone: texts may be so long that those of a page do not fit one field.
+ * together, which is a typed array but for the order of the bytes: a fraction of the work of taking rows apart. For
+ * datasets of numbers alone: texts may be so long that those of a page do not fit one field.
  */
 import { StoreError } from "../../errors/store-error.ts";
 import type { DatasetShape } from "../dataset.ts";

@@ -1,5 +1,4 @@
 /** `/health`, `/healthz`, `/livez`, `/readyz`: what the monitor found last, sent as it lies there. Nothing is asked. */
-
 import type { FastifyInstance, FastifyReply } from "fastify";
 import { StoreError } from "../../errors/store-error.ts";
 import { refuseUnknownQuery } from "../../http/refuse-unknown-query.ts";

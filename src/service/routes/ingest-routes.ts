@@ -2,7 +2,6 @@
  * `POST /v1/{dataset}`: rows in. A body is read as it arrives and accepted as a contiguous prefix; every answer says up to
  * which line, and which rows were rejected. 202 means that all of it is durable.
  */
-
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { DATASET_NAMES, type DatasetName, datasetNamed } from "../../datasets/registry.ts";
 import { StoreError } from "../../errors/store-error.ts";
